@@ -1,0 +1,181 @@
+"""A bundle: a folder with a trained fusion model and all it needs to judge a video.
+
+bundle.json         what this module's `Bundle` holds, and the sha256 of the weights; written last
+model.safetensors   the weights
+README.md           the model card
+history.json        how training went, when there was any
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from trisent import __version__
+from trisent.card import model_card
+from trisent.data.splits import provenance_from_json
+from trisent.errors import BundleError, UsageError
+from trisent.evaluation.metrics import Scores
+from trisent.files import write_whole
+from trisent.fusion.registry import build
+from trisent.i18n import t
+from trisent.types import MODALITIES, Modality, Provenance
+
+FORMAT = 1
+_WEIGHTS = "model.safetensors"
+_SHIPPED = Path(__file__).parent / "bundles"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is known of a trained fusion model.
+
+    Attributes:
+        model_name, model_config: what `trisent.fusion.registry.build` takes.
+        preset: the preset whose extractors made the features, or None when nobody said.
+        extractors: provenance of the features, by modality, or None when nobody knows.
+        scores: by split, "valid" and "test".
+        data: the data set as JSON: its name, rows by split, and whatever its maker tells.
+        synthetic: the data were made up; the model must not be believed.
+        licence: of the weights, which may follow from that of the data.
+    """
+
+    model_name: str
+    model_config: dict[str, Any]  # JSON values of many shapes
+    preset: str | None
+    extractors: dict[Modality, Provenance] | None
+    scores: dict[str, Scores]
+    data: dict[str, Any]  # JSON values of many shapes
+    synthetic: bool
+    licence: str
+    seed: int
+    trisent_version: str = field(default=__version__)
+    format: int = FORMAT
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `from_json` reads."""
+        return asdict(self) | {"scores": {split: s.to_json() for split, s in self.scores.items()}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Bundle":
+        """Rebuild from `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: a field is missing, unknown or of the wrong kind.
+        """
+        extractors = values["extractors"]
+        if unknown := set(extractors or ()) - set(MODALITIES):
+            raise KeyError(*sorted(unknown))
+        read = {
+            "scores": {str(split): Scores.from_json(s) for split, s in values["scores"].items()},
+            "extractors": extractors and {m: provenance_from_json(extractors[m]) for m in extractors},
+        }
+        return cls(**{**values, **read})
+
+
+def save_bundle(folder: Path, bundle: Bundle, model: nn.Module, *, extra: Mapping[str, bytes] | None = None) -> None:
+    """Write a bundle, replacing one that is there.
+
+    All files are complete beside their places before the first is moved, and bundle.json, which names the digest of
+    the weights, moves last: a reader meets the old bundle, the new one, or a clear error. Other files are left alone.
+
+    Args:
+        folder: made if need be.
+        bundle: what bundle.json and the model card say.
+        model: the trained model, on any device.
+        extra: further files, name -> content, such as history.json; a README.md among them replaces the model card.
+    """
+    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
+    facts = bundle.to_json() | {"files": {_WEIGHTS: hashlib.sha256(weights).hexdigest()}}
+    text = json.dumps(facts, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    card = model_card(bundle.to_json()).encode()
+    write_whole(folder, {_WEIGHTS: weights, "README.md": card, **(extra or {}), "bundle.json": text.encode()})
+
+
+def shipped_bundles() -> tuple[str, ...]:
+    """Name the bundles that came with the package."""
+    return tuple(sorted(path.parent.name for path in _SHIPPED.glob("*/bundle.json")))
+
+
+def find_bundle(where: str | Path) -> Path:
+    """Return the folder of a bundle: a `Path` is that folder; a `str` may also name a shipped bundle, such as
+    "embedded", which wins over a folder of that name (write "./embedded" for the folder).
+    """
+    if isinstance(where, str) and where in shipped_bundles():
+        return _SHIPPED / where
+    return Path(where)
+
+
+def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
+    """Read a bundle; the model comes back on the CPU in eval mode.
+
+    Raises:
+        BundleError: the bundle is missing, damaged, of a later format, or does not fit together.
+    """
+    folder = find_bundle(where)
+    for name in ("bundle.json", _WEIGHTS):
+        if not (folder / name).is_file():
+            message = t(
+                "{folder} is not a bundle: {name} is missing. Expected the folder that training wrote (bundle.json and "
+                "model.safetensors), or one of: {names}. To make one: trisent train",
+                folder=folder,
+                name=name,
+                names=", ".join(shipped_bundles()) or t("(none shipped)"),
+            )
+            raise BundleError(message)
+    bundle, digest = _read_json(folder / "bundle.json")
+    weights = (folder / _WEIGHTS).read_bytes()
+    if (got := hashlib.sha256(weights).hexdigest()) != digest:
+        message = t(
+            "{path} is damaged or belongs to another bundle: sha256 {got}, bundle.json says {expected}. "
+            "Copy the whole folder again, or train again into it.",
+            path=folder / _WEIGHTS,
+            got=got,
+            expected=digest,
+        )
+        raise BundleError(message)
+    try:
+        model = build(bundle.model_name, bundle.model_config)
+        model.load_state_dict(load(weights), strict=True)
+    except (SafetensorError, RuntimeError, TypeError, ValueError, UsageError) as error:
+        message = t(
+            "{folder} does not fit together: {name!r} cannot be rebuilt ({reason}). "
+            "Train again with this trisent, {version}.",
+            folder=folder,
+            name=bundle.model_name,
+            reason=" ".join(str(error).split()),
+            version=__version__,
+        )
+        raise BundleError(message) from error
+    return bundle, model.eval()
+
+
+def _read_json(path: Path) -> tuple[Bundle, str]:
+    """Return the bundle and the sha256 its weights must have."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if (found := values.get("format")) != FORMAT:
+            message = t(
+                "{path} has format {found}, trisent {version} reads format {expected}. Upgrade: pip install -U trisent",
+                path=path,
+                found=found,
+                version=__version__,
+                expected=FORMAT,
+            )
+            raise BundleError(message)
+        digest = str(values.pop("files")[_WEIGHTS])
+        return Bundle.from_json(values), digest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = t(
+            "{path} cannot be read ({kind}: {reason}). Copy the whole folder again, or train again into it.",
+            path=path,
+            kind=type(error).__name__,
+            reason=error,
+        )
+        raise BundleError(message) from error

@@ -1,0 +1,39 @@
+"""The command line: one file a verb, the only place that prints.
+
+trisent demo | predict | train | weights … | data …
+"""
+
+import sys
+from collections.abc import Sequence
+
+from trisent.i18n import LANGUAGES, detect_language, set_language
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `trisent ARGUMENTS` and return the exit code: 0 good, 1 failed, 2 wrong use, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # Before anything else is imported: help texts are translated where they are written down.
+    set_language(_language(words))
+    from trisent.cli.guard import guarded
+
+    def work() -> int:
+        from trisent.cli.app import app
+
+        return int(app(words, prog_name="trisent", standalone_mode=False) or 0)
+
+    return guarded(work, verbose="-v" in words or "--verbose" in words)
+
+
+def _language(words: Sequence[str]) -> str:
+    """Find --lang among the words, wherever it stands; a wrong one is refused later, with the usage."""
+    for i, word in enumerate(words):
+        value = (
+            word.partition("=")[2]
+            if word.startswith("--lang=")
+            else words[i + 1]
+            if word == "--lang" and i + 1 < len(words)
+            else None
+        )
+        if value in LANGUAGES:
+            return value
+    return detect_language()

@@ -1,0 +1,74 @@
+"""What stands between an error and the person: one line on stderr, an exit code, a traceback only when asked for."""
+
+import io
+import logging
+import sys
+from collections.abc import Callable
+
+from trisent.errors import TrisentError
+from trisent.i18n import t
+
+
+def guarded(work: Callable[[], int | None], *, verbose: bool = False) -> int:
+    """Do `work` with trisent's log on stderr; turn what goes wrong into one line there.
+
+    Returns:
+        What `work` returned (None is 0), the code of a TrisentError, 2 for wrong use, 130 after Ctrl-C, else 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that cannot show Chinese must not end the run
+            stream.reconfigure(errors="replace")
+    log, handler = logging.getLogger("trisent"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    log.addHandler(handler)
+    try:
+        return work() or 0
+    except KeyboardInterrupt:
+        return _fail(t("stopped; the same command goes on after what is finished"), 130)
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if verbose:
+            log.exception("%s", type(error).__name__)
+        return _explain(error)
+    finally:
+        log.removeHandler(handler)
+
+
+def _explain(error: Exception) -> int:
+    """Say what an error means to the person."""
+    if isinstance(error, TrisentError):
+        return _fail(t("error: {reason}", reason=error), error.exit_code)
+    if usage := _usage_message(error):
+        return _fail(t("error: {reason} (see: {command} --help)", reason=usage, command=_command(error)), 2)
+    if isinstance(error, ModuleNotFoundError):
+        return _fail(
+            t(
+                "error: the Python package {name} is missing. In trisent's folder: pip install -c constraints.txt -e .",
+                name=error.name,
+            ),
+            1,
+        )
+    if isinstance(error, OSError):
+        return _fail(t("error: {reason}", reason=error), 1)
+    message = "error: trisent has a fault: {kind}: {reason}. Run it again with -v and report what it prints"
+    return _fail(t(message, kind=type(error).__name__, reason=error), 1)
+
+
+def _usage_message(error: Exception) -> str:
+    """Return what the command line's parser complains of; "" for any other error."""
+    # typer brings its own copy of click, whose exceptions have no public name to import.
+    is_usage = any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
+    return str(getattr(error, "message", "") or error) if is_usage else ""
+
+
+def _command(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else "trisent"
+
+
+def _fail(message: str, exit_code: int) -> int:
+    sys.stderr.write(" ".join(message.split()) + "\n")
+    return exit_code

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, each under the name of its convention."""

@@ -1,0 +1,1 @@
+"""Extractors: frozen pretrained encoders with their preprocessing, found by name in `registry`."""

@@ -1,0 +1,122 @@
+"""Load a transformers encoder, or plain tensors, from a folder: strictly, offline, and picking layers."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from trisent.errors import WeightsError
+from trisent.extractors.backend import transformers
+from trisent.i18n import t
+from trisent.weights import Weights
+
+Encoder = Any  # a transformers PreTrainedModel; transformers ships no types
+"""A network with its `config`, in evaluation mode."""
+
+
+def read_config(weights: Weights) -> dict[str, Any]:
+    """Read config.json of a weights folder; {} when there is none.
+
+    Raises:
+        WeightsError: it is not JSON.
+    """
+    path = weights.folder / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, OSError) as error:
+        raise WeightsError(t("{path}: is no valid JSON ({reason}); fetch it again", path=path, reason=error)) from error
+
+
+def load_encoder(model_class: Any, weights: Weights, *, model_type: str, optional: Sequence[str] = ()) -> Encoder:
+    """Load `model_class.from_pretrained` from the folder of `weights`, in float32 and evaluation mode.
+
+    A tensor that the file lacks would be left random, and every feature be noise: that is an error here.
+
+    Args:
+        model_class: a transformers model class.
+        weights: where.
+        model_type: what config.json must say.
+        optional: prefixes of tensors the encoder has but its features do not need.
+
+    Raises:
+        WeightsError: another architecture, an unreadable file, or tensors missing.
+    """
+    found = read_config(weights).get("model_type")
+    if found != model_type:
+        message = "{folder}: expected a {expected} model, config.json says {found!r}; name a {expected} checkpoint"
+        raise WeightsError(t(message, folder=weights.folder, expected=model_type, found=found))
+    try:
+        with quiet_transformers():
+            model, info = model_class.from_pretrained(
+                str(weights.folder),
+                local_files_only=True,
+                output_loading_info=True,
+                use_safetensors=_safe(weights.file),
+            )
+    except Exception as error:  # for bad files it raises OSError, ValueError, RuntimeError, UnpicklingError, ...
+        message = "{file}: cannot be loaded as {expected} ({reason}); check it with: trisent weights verify {name}"
+        raise WeightsError(
+            t(message, file=weights.file, expected=model_type, reason=one_line(error), name=weights.name)
+        ) from error
+    missing = [k for k in info["missing_keys"] if not k.startswith(tuple(optional))]
+    if missing:
+        message = "{file}: lacks {n} tensors of a {expected} model (first: {first}); it is another model or damaged"
+        raise WeightsError(t(message, file=weights.file, n=len(missing), expected=model_type, first=sorted(missing)[0]))
+    return model.float().eval()
+
+
+def _safe(file: Path) -> bool:
+    return file.suffix == ".safetensors"
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' progress bars and load reports off the terminal; what matters is checked by the caller."""
+    log = transformers().utils.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()
+
+
+def chosen_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
+    """Turn layer numbers into 0..count: 0 is the embedding, `count` the last layer, -1 also the last.
+
+    Raises:
+        ValueError: a layer the encoder does not have.
+    """
+    chosen = tuple(layer if layer >= 0 else count + 1 + layer for layer in layers)
+    if not chosen or not all(0 <= layer <= count for layer in chosen):
+        msg = f"layers must be between {-count - 1} and {count}, got {tuple(layers)}"
+        raise ValueError(msg)
+    return chosen
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint by name, from safetensors or from torch's format; nothing in it is run.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        state = load_file(file) if _safe(file) else torch.load(file, map_location="cpu", weights_only=True)
+        return {str(name): tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+    except Exception as error:  # safetensors and pickle raise their own, many, exceptions
+        raise WeightsError(t("{file}: cannot be read ({reason})", file=file, reason=one_line(error))) from error
+
+
+def one_line(error: Exception) -> str:
+    """Say what went wrong in at most 200 characters and one line."""
+    return " ".join(f"{error}".split())[:200] or type(error).__name__

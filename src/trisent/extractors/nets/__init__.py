@@ -1,0 +1,1 @@
+"""Architectures that no maintained library offers; each loads published weights strictly."""

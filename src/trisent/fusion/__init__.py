@@ -1,0 +1,1 @@
+"""Fusion models: features of any subset of modalities to sentiment, found by name in `registry`."""

@@ -1,0 +1,88 @@
+"""Speech to utterances: voice detection and recognition (faster-whisper), then words to sentences.
+
+The recogniser is Whisper tiny.en: English only. Text that the user gives replaces its words (`transcripts.py`).
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trisent.types import SAMPLE_RATE_HZ, Floats, Utterance, Word
+
+_SENTENCE_END = re.compile(r"[.!?。！？…][\"')\]”’]*$")
+_ABBREVIATION = re.compile(r"^(?:mr|mrs|ms|dr|st|vs|etc|e\.g|i\.e|[a-z])\.$", re.IGNORECASE)
+PAUSE_S = 1.0  # a silence this long ends an utterance even without a full stop
+LONGEST_S = 20.0  # MOSEI's utterances are 7 s on average, 99 % are under 30 s
+WINDOW_S = 10.0  # without speech, a video is judged in stretches of about this length
+
+
+class Recogniser:
+    """Hear English words with their times; the weights stay loaded between calls."""
+
+    def __init__(self, folder: Path) -> None:
+        from faster_whisper import WhisperModel
+
+        self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="float32")
+
+    def has_speech(self, waveform: Floats) -> bool:
+        """Say whether anybody speaks in float32 mono 16 kHz."""
+        from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+        return bool(get_speech_timestamps(waveform, VadOptions()))
+
+    def words(self, waveform: Floats) -> list[Word]:
+        """Recognise the words of float32 mono 16 kHz, times in seconds; silence and noise give none."""
+        # One temperature: the fallback to sampling would give other words at every run.
+        segments, _ = self._model.transcribe(
+            waveform,
+            language="en",
+            vad_filter=True,
+            word_timestamps=True,
+            temperature=0.0,
+            condition_on_previous_text=False,
+        )
+        return [Word(float(w.start), float(w.end), w.word.strip()) for s in segments for w in s.words or ()]
+
+
+def utterances_from_words(words: Sequence[Word]) -> list[Utterance]:
+    """Group words into sentences: at a full stop, at a pause of a second, at the latest after 20 s.
+
+    >>> utterances_from_words([Word(0, 1, "Good."), Word(1, 2, "Bad!")])[1].text
+    'Bad!'
+    """
+    groups: list[list[Word]] = []
+    for word in words:
+        last = groups[-1] if groups else None
+        starts_new = (
+            last is None
+            or _ends_sentence(last[-1].text)
+            or word.start - last[-1].end >= PAUSE_S
+            or word.end - last[0].start > LONGEST_S
+        )
+        if starts_new:
+            groups.append([word])
+        elif last is not None:
+            last.append(word)
+    return [
+        Utterance(str(i), group[0].start, group[-1].end, " ".join(w.text for w in group), tuple(group))
+        for i, group in enumerate(groups)
+    ]
+
+
+def _ends_sentence(word: str) -> bool:
+    return bool(_SENTENCE_END.search(word)) and not _ABBREVIATION.match(word)
+
+
+def utterances_without_words(duration_s: float) -> list[Utterance]:
+    """Divide a video in which nobody speaks into equal stretches of at most 10 s."""
+    n = max(1, int(np.ceil(duration_s / WINDOW_S - 1e-6)))
+    edges = np.linspace(0.0, duration_s, n + 1)
+    return [Utterance(str(i), float(a), float(b)) for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True))]
+
+
+def cut_waveform(waveform: Floats, utterance: Utterance) -> Floats:
+    """Return the samples of an utterance."""
+    return waveform[round(utterance.start * SAMPLE_RATE_HZ) : round(utterance.end * SAMPLE_RATE_HZ)]

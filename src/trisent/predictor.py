@@ -1,0 +1,248 @@
+"""From the user's own video to sentiment: media, extractors, fusion model, one after the other."""
+
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from trisent.checkpoint import Bundle, load_bundle
+from trisent.compute import choose_device
+from trisent.errors import BundleError
+from trisent.extractors.base import Extractor
+from trisent.extractors.registry import preset_extractors
+from trisent.fusion.batch import collate
+from trisent.fusion.contributions import contributions
+from trisent.i18n import t
+from trisent.media.clips import listen, read_clips
+from trisent.media.speech import Recogniser
+from trisent.media.transcripts import read_transcript
+from trisent.types import (
+    MODALITIES,
+    Clip,
+    Features,
+    Judgement,
+    Modality,
+    OnProgress,
+    Prediction,
+    Provenance,
+    VideoPrediction,
+    no_progress,
+)
+from trisent.weights import ensure
+
+logger = logging.getLogger(__name__)
+
+_CLIPS_AT_A_TIME = 8
+_KEY_FRAME_HEIGHT = 180
+
+
+class Predictor:
+    """Judges videos with one bundle; weights load once and stay.
+
+        >>> Predictor.from_bundle("embedded").predict("talk.mp4").predictions  # doctest: +SKIP
+
+    Use `from_bundle`; the constructor takes the parts.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        model: nn.Module,
+        extractors: Mapping[Modality, Extractor[Any]],
+        *,
+        device: torch.device | str = "cpu",
+        on_progress: OnProgress = no_progress,
+    ) -> None:
+        self.bundle = bundle
+        self._model, self._extractors, self._device = model.to(device).eval(), dict(extractors), device
+        self._on_progress = on_progress
+
+    @classmethod
+    def from_bundle(
+        cls,
+        where: str | Path = "embedded",
+        *,
+        preset: str | None = None,
+        device: str = "auto",
+        on_progress: OnProgress = no_progress,
+    ) -> "Predictor":
+        """Load a bundle and the extractors it was trained with, fetching weights that are absent.
+
+        Args:
+            where: the name of a shipped bundle ("embedded"), or a bundle's folder.
+            preset: which extractors made the training features, for a bundle that does not know.
+            device: "auto", "cpu", "cuda".
+            on_progress: hears of bytes while weights are fetched.
+
+        Raises:
+            BundleError: the bundle is broken, does not know its extractors, or was trained with others.
+            WeightsError: weights cannot be had.
+        """
+        bundle, model = load_bundle(where)
+        chosen = _preset_of(bundle, where, preset)
+        extractors = preset_extractors(chosen, device=device, on_progress=on_progress)
+        _check_fit(bundle, model, extractors, where)
+        return cls(bundle, model, extractors, device=choose_device(device), on_progress=on_progress)
+
+    @property
+    def provenance(self) -> dict[Modality, Provenance]:
+        """Which weights make the features of each modality."""
+        return {m: e.provenance for m, e in self._extractors.items()}
+
+    @cached_property
+    def _recogniser(self) -> Recogniser:
+        return Recogniser(ensure("whisper-tiny-en", on_progress=self._on_progress).folder)
+
+    def predict(
+        self, video: str | Path, text: str | None = None, *, on_progress: OnProgress = no_progress
+    ) -> VideoPrediction:
+        """Judge every utterance of a video.
+
+        Args:
+            video: any file with sound or pictures that FFmpeg reads.
+            text: what is said, as text or the name of a .txt, .srt or .vtt file; without it, speech is recognised.
+            on_progress: hears of utterances judged.
+
+        Returns:
+            One prediction an utterance, in order of time. What the file lacks is said in `missing`; the judgement then
+            rests on what is left.
+
+        Raises:
+            MediaError: the file cannot be read, or is cut off.
+            UsageError: `text` names a file that is not there.
+        """
+        path = Path(video)
+        given = read_transcript(text) if text is not None else None
+        speech = listen(path, lambda: self._recogniser, given=given)
+        predictions: list[Prediction] = []
+        clips = read_clips(speech)
+        while some := list(islice(clips, _CLIPS_AT_A_TIME)):
+            predictions += self._judge(some, speech.missing)
+            on_progress(path.name, len(predictions), len(speech.utterances))
+        missing = dict(speech.missing)
+        for modality in MODALITIES:
+            reasons = [p.missing.get(modality) for p in predictions]
+            if all(reasons) and reasons[0]:
+                missing.setdefault(modality, reasons[0])
+        return VideoPrediction(path, speech.duration_s, tuple(predictions), missing)
+
+    def _judge(self, clips: Sequence[Clip], missing: Mapping[Modality, str]) -> Iterator[Prediction]:
+        features = self._extract(clips)
+        dims = {m: e.dim for m, e in self._extractors.items()}
+        judged = contributions(self._model, collate(features, dims).to(self._device))
+        probabilities = judged.output.class_logits.softmax(dim=-1).tolist()
+        for i, clip in enumerate(clips):
+            seen = [m for m in MODALITIES if m in features[i] and features[i][m].mask.any()]
+            judgement = Judgement(
+                sentiment=float(judged.output.sentiment[i]),
+                class_probabilities=tuple(probabilities[i]),
+                alone={m: float(judged.alone[m][i]) for m in seen},
+                contributions={m: float(judged.shapley[m][i]) for m in seen},
+                baseline=float(judged.baseline[i]),
+            )
+            lacks = {m: missing.get(m) or _reason(m, clip) for m in MODALITIES if m not in seen}
+            yield Prediction(clip.utterance, judgement, lacks, _key_frame(clip, features[i].get("video")))
+
+    def _extract(self, clips: Sequence[Clip]) -> list[dict[Modality, Features]]:
+        """Run every extractor over the clips that have its modality."""
+        features: list[dict[Modality, Features]] = [{} for _ in clips]
+        for modality, extractor in self._extractors.items():
+            raws = {i: raw for i, clip in enumerate(clips) if (raw := _raw(clip, modality)) is not None}
+            for i, found in zip(raws, extractor.extract(list(raws.values())), strict=True):
+                features[i][modality] = found
+        return features
+
+
+def _raw(clip: Clip, modality: Modality) -> Any:
+    """Return what an extractor of `modality` takes; None when the clip has none of it."""
+    if modality == "text":
+        return (clip.utterance.words or clip.utterance.text) or None
+    return clip.waveform if modality == "audio" else clip.frames
+
+
+def _reason(modality: Modality, clip: Clip) -> str:
+    if modality == "text":
+        return t("no words recognised")
+    if modality == "audio":
+        return t("too short to hear") if clip.waveform is not None else t("no speech")
+    return t("no picture at this time") if clip.frames is None else t("no face")
+
+
+def _key_frame(clip: Clip, features: Features | None) -> bytes | None:
+    """Take the middle one of the frames in which the face was seen, as a small JPEG; any frame if in none."""
+    if clip.frames is None:
+        return None
+    seen = (
+        np.flatnonzero(features.mask)
+        if features is not None and features.mask.any()
+        else np.arange(len(clip.frames.images))
+    )
+    image = Image.fromarray(clip.frames.images[seen[len(seen) // 2]])
+    image.thumbnail((10 * _KEY_FRAME_HEIGHT, _KEY_FRAME_HEIGHT))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def _preset_of(bundle: Bundle, where: str | Path, preset: str | None) -> str:
+    """Decide which extractors to use; a contradiction is an error."""
+    if bundle.preset and preset and preset != bundle.preset:
+        message = "{bundle} was trained on features of the preset {own}, not {asked}; leave out --preset"
+        raise BundleError(t(message, bundle=where, own=bundle.preset, asked=preset))
+    chosen = bundle.preset or preset
+    if chosen is None:
+        message = (
+            "{bundle} does not know which extractors made its training features. If you know: --preset pretrained "
+            "(BERT-base, wav2vec2-base, ResNet-50) or --preset embedded"
+        )
+        raise BundleError(t(message, bundle=where))
+    return chosen
+
+
+def _check_fit(
+    bundle: Bundle, model: nn.Module, extractors: Mapping[Modality, Extractor[Any]], where: str | Path
+) -> None:
+    """Refuse features of other weights or widths than the model was trained on.
+
+    Raises:
+        BundleError: naming the modality, what was expected and what is there.
+    """
+    dims: Mapping[Modality, int] = model.dims  # type: ignore[assignment]  # nn.Module types every attribute as a tensor
+    for modality, dim in dims.items():
+        extractor = extractors[modality]
+        if extractor.dim != dim:
+            message = (
+                "{bundle}: expects {dim} {modality} features a step, {name} gives {got}; use the bundle's extractors"
+            )
+            name = extractor.provenance.weights
+            raise BundleError(t(message, bundle=where, dim=dim, modality=modality, name=name, got=extractor.dim))
+        trained = (bundle.extractors or {}).get(modality)
+        if trained is not None and trained != extractor.provenance:
+            message = (
+                "{bundle}: its {modality} features were made by {trained}, here is {here}; features of different "
+                "weights cannot be mixed. Fetch the right ones: trisent weights pull {name}"
+            )
+            raise BundleError(
+                t(
+                    message,
+                    bundle=where,
+                    modality=modality,
+                    trained=_described(trained.weights, trained.digest, trained.layers),
+                    here=_described(
+                        extractor.provenance.weights, extractor.provenance.digest, extractor.provenance.layers
+                    ),
+                    name=trained.weights.split("+")[0],
+                )
+            )
+
+
+def _described(weights: str, digest: str, layers: Sequence[int]) -> str:
+    return f"{weights} (sha256 {digest[:12]}, layers {','.join(map(str, layers))})"

@@ -1,0 +1,126 @@
+"""What people and scripts get to see of predictions: a JSON document and a self-contained HTML page."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from trisent import __version__
+from trisent.checkpoint import Bundle
+from trisent.files import write_whole
+from trisent.i18n import get_language, t
+from trisent.types import CLASS_NAMES, MODALITIES, Modality, Prediction, Provenance, VideoPrediction
+
+SCHEMA = Path(__file__).parent / "schemas" / "predictions.schema.json"
+_DIGITS = 4  # of what is stored; more would be noise
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one run judged: the videos, and for each failed file its path and the reason."""
+
+    bundle: Bundle
+    provenance: Mapping[Modality, Provenance]
+    videos: Sequence[VideoPrediction]
+    failed: Sequence[tuple[Path, str]] = ()
+
+
+def to_json(results: Results) -> dict[str, Any]:
+    """Build the document that schemas/predictions.schema.json describes."""
+    return {
+        "trisent": __version__,
+        "bundle": {
+            "model": results.bundle.model_name,
+            "preset": results.bundle.preset,
+            "synthetic": results.bundle.synthetic,
+            "licence": results.bundle.licence,
+            "weights": {m: {"name": p.weights, "sha256": p.digest} for m, p in results.provenance.items()},
+        },
+        "videos": [
+            {
+                "path": str(video.path),
+                "duration_s": round(video.duration_s, _DIGITS),
+                "missing": dict(video.missing),
+                "utterances": [_utterance(p) for p in video.predictions],
+            }
+            for video in results.videos
+        ],
+        "failed": [{"path": str(path), "error": error} for path, error in results.failed],
+    }
+
+
+def _utterance(prediction: Prediction) -> dict[str, Any]:
+    utterance, judgement = prediction.utterance, prediction.judgement
+    return {
+        "id": utterance.id,
+        "start_s": round(utterance.start, _DIGITS),
+        "end_s": round(utterance.end, _DIGITS),
+        "text": utterance.text,
+        "sentiment": round(judgement.sentiment, _DIGITS),
+        "class": judgement.class_index - 3,
+        "class_name": CLASS_NAMES[judgement.class_index],
+        "probability": round(judgement.class_probabilities[judgement.class_index], _DIGITS),
+        "class_probabilities": [round(p, _DIGITS) for p in judgement.class_probabilities],
+        "baseline": round(judgement.baseline, _DIGITS),
+        "modalities": {
+            m: {
+                "alone": round(judgement.alone[m], _DIGITS),
+                "contribution": round(judgement.contributions[m], _DIGITS),
+            }
+            for m in judgement.alone
+        },
+        "missing": dict(prediction.missing),
+    }
+
+
+def to_html(results: Results) -> str:
+    """Draw the page: a timeline of each video, then one row an utterance."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["jpeg"] = lambda data: base64.b64encode(data).decode()
+    environment.filters["clock"] = clock
+    environment.filters["signed"] = lambda value: f"{value:+.2f}"
+    environment.filters["colour"] = colour
+    page: str = environment.get_template("report.html.j2").render(
+        results=results,
+        version=__version__,
+        language=get_language(),
+        modalities=MODALITIES,
+        class_names=[t(name) for name in CLASS_NAMES],
+        t=t,
+    )
+    return page
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as minutes and seconds.
+
+    >>> clock(75.25)
+    '1:15.2'
+    """
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:04.1f}"
+
+
+def colour(sentiment: float) -> str:
+    """Pick the colour of a sentiment in [-3, 3]: red over grey to green, also told apart by the colour-blind by
+    lightness.
+    """
+    strength = min(abs(sentiment) / 2, 1.0)  # most judgements lie within -2..2
+    hue, lightness = (150, 62 - 26 * strength) if sentiment >= 0 else (8, 62 - 12 * strength)
+    return f"hsl({hue} {10 + 65 * strength:.0f}% {lightness:.0f}%)"
+
+
+def write_report(folder: Path, results: Results) -> None:
+    """Write predictions.json and report.html into `folder`, whole or not at all."""
+    document = json.dumps(to_json(results), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    write_whole(folder, {"report.html": to_html(results).encode(), "predictions.json": document.encode()})

