@@ -4,20 +4,30 @@ Each function returns the exit code: 0, that of the error, or 130 after Ctrl-C.
 """
 
 import argparse
-import io
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from trisent.errors import TrisentError
+from trisent.cli.guard import guarded
 from trisent.i18n import set_language, t
-
-if TYPE_CHECKING:
-    from trisent.training import TrainConfig, TrainResult
+from trisent.types import Modality, OnProgress
 
 _DATA_DIR = Path("data/mosei/processed_cleaned_correct")  # the guide's
+
+
+def bert() -> int:
+    """Run `python src/features/bert_extractor.py`: fetch BERT if need be, and try it."""
+    return _in_chinese(lambda: _extractor("text"))
+
+
+def wav2vec() -> int:
+    """Run `python src/features/wav2vec_extractor.py`: fetch wav2vec 2.0 if need be, and try it."""
+    return _in_chinese(lambda: _extractor("audio"))
+
+
+def resnet() -> int:
+    """Run `python src/features/resnet_extractor.py`: fetch ResNet-50 if need be, and try it."""
+    return _in_chinese(lambda: _extractor("video"))
 
 
 def fusion() -> int:
@@ -32,84 +42,44 @@ def fusion() -> int:
         torch.set_num_threads(1)
         check_fusion(print)
 
-    return run_guarded(work)
+    return _in_chinese(work)
 
 
 def train() -> int:
     """Run `python scripts/train_pretrained.py`: train on a folder of the guide and write a bundle."""
-    return run_guarded(_train)
+    return _in_chinese(_train)
 
 
-def run_guarded(work: Callable[[], None]) -> int:
-    """Do `work` in Chinese, with the log on stderr; turn what goes wrong into one line on stderr and an exit code."""
+def _in_chinese(work: Callable[[], None]) -> int:
     set_language("zh")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a console that cannot show Chinese must not end the run
-            stream.reconfigure(errors="replace")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    log = logging.getLogger("trisent")
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    try:
-        work()
-    except TrisentError as error:
-        return _fail(t("error: {reason}", reason=error), error.exit_code)
-    except ModuleNotFoundError as error:
-        return _fail(
-            t("error: the Python package {name} is missing. In trisent's folder: pip install -e .", name=error.name), 1
-        )
-    except OSError as error:
-        return _fail(t("error: {reason}", reason=error), 1)
-    except KeyboardInterrupt:
-        return _fail(t("stopped; the same command goes on after what is finished"), 130)
-    finally:
-        log.removeHandler(handler)
-    return 0
+    return guarded(work)
 
 
-def _fail(message: str, exit_code: int) -> int:
-    sys.stderr.write(" ".join(message.split()) + "\n")
-    return exit_code
+def _extractor(modality: Modality) -> None:
+    from contextlib import ExitStack
+
+    from trisent.cli.console import progress
+    from trisent.extractors.check import check_extractor
+
+    # Every failed try of every source is a warning, as are weights that are not the catalog's; the check sums it up.
+    for name in ("trisent.weights.sources", "trisent.weights.placed"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with ExitStack() as stack:
+        bars: list[OnProgress] = []
+
+        def on_progress(what: str, done: int, total: int) -> None:
+            if not bars:  # no bar before there is a byte
+                bars.append(stack.enter_context(progress(of_bytes=True)))
+            bars[0](what, done, total)
+
+        check_extractor(modality, print, on_progress=on_progress)
 
 
 def _train() -> None:
-    arguments = _parser().parse_args()
-    from rich.console import Console
+    from trisent.cli.train import run
 
-    from trisent.training import EpochReport, TrainConfig
-    from trisent.training import train as train_bundle
-
-    config = TrainConfig(
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        lr=arguments.lr,
-        seed=arguments.seed,
-        device=arguments.device,
-    )
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-
-    def on_epoch(report: EpochReport) -> None:
-        console.print(
-            t(
-                "epoch {epoch}/{epochs}  training loss {loss:.4f}  valid MAE {mae:.4f}  Pearson r {corr:.4f}",
-                epoch=report.epoch,
-                epochs=config.epochs,
-                loss=report.train_loss,
-                mae=report.valid.mae,
-                corr=report.valid.corr,
-            )
-        )
-
-    result = train_bundle(
-        arguments.data_dir,
-        out=arguments.out or Path("runs") / arguments.model,
-        config=config,
-        model=arguments.model,
-        preset=arguments.preset,
-        on_epoch=on_epoch,
-    )
-    show_result(result, config)
+    arguments = vars(_parser().parse_args())
+    run(arguments.pop("data_dir"), **arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,34 +95,3 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help=t("seed of everything random"))
     add("--preset", help=t("whose extractors made the features, such as pretrained; needed to judge a video"))
     return parser
-
-
-def show_result(result: "TrainResult", config: "TrainConfig") -> None:
-    """Print the scores of a finished training with their conventions, where the bundle is, and what to do next."""
-    from rich.console import Console
-    from rich.table import Table
-
-    # Into a file or a pipe rich would assume 80 columns, which breaks the names of the conventions.
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 100)
-    bundle, best = result.bundle, result.history.best.epoch
-    table = Table(
-        title=t("scores, weights of epoch {best} (lowest valid MAE), seed {seed}", best=best, seed=config.seed)
-    )
-    table.add_column(t("measure and its convention"))
-    for split in bundle.scores:
-        table.add_column(split, justify="right")
-    for group in zip(*(scores.rows() for scores in bundle.scores.values()), strict=True):
-        cells = [f"{value:.4f} (n={n})" if value == value else t("not defined") for _, value, n in group]
-        table.add_row(group[0][0], *cells)
-    console.print(table)
-    if bundle.synthetic:
-        console.print(
-            t("THE DATA ARE SYNTHETIC: these scores mean nothing, this model judges nothing."), style="bold red"
-        )
-    console.print(t("bundle: {folder}", folder=result.folder), markup=False)
-    if bundle.preset:
-        console.print(t("next: trisent predict --bundle {folder} VIDEO", folder=result.folder), markup=False)
-    else:
-        console.print(
-            t("next: say --preset (whose extractors made the features?) so that the bundle can judge a video")
-        )

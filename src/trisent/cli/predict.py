@@ -40,6 +40,8 @@ def run(
     from trisent.report import to_json
 
     results = judge(videos, text=text, preset=preset, bundle=bundle, device=device, out=out)
+    if results.bundle.synthetic:
+        typer.echo(t("This model was trained on synthetic data. Do not believe its judgements."), err=True)
     if as_json:
         print_json(to_json(results))
     else:

@@ -1,5 +1,6 @@
 """trisent train: a fusion model on features extracted before; scripts/train_pretrained.py does the same work."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,7 @@ def run(
     from trisent.cli.console import print_json, progress_console
     from trisent.training import EpochReport, TrainConfig, train
 
+    logging.getLogger("trisent").setLevel(logging.INFO)  # where it goes on, what it took for what
     config = TrainConfig(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, device=device)
     console = progress_console()
 

@@ -9,7 +9,7 @@ import torch
 from trisent.compute import choose_device
 from trisent.errors import WeightsError
 from trisent.extractors.backend import transformers
-from trisent.extractors.loading import chosen_layers, load_encoder, quiet_transformers
+from trisent.extractors.loading import chosen_layers, load_encoder, load_preprocessing
 from trisent.i18n import t
 from trisent.types import SAMPLE_RATE_HZ, Features, Floats, OnProgress, Provenance, no_progress
 from trisent.weights import ensure
@@ -46,10 +46,10 @@ class Wav2VecAudioExtractor:
         on_progress: OnProgress = no_progress,
     ) -> None:
         weights = ensure(model_name, on_progress=on_progress)
-        wav2vec2, prepare = transformers().Wav2Vec2Model, transformers().Wav2Vec2FeatureExtractor
+        wav2vec2 = transformers().Wav2Vec2Model
         self._model = load_encoder(wav2vec2, weights, model_type="wav2vec2", optional=("masked_spec_embed",))
-        with quiet_transformers():
-            self._prepare = prepare.from_pretrained(str(weights.folder), local_files_only=True)
+        prepare = transformers().Wav2Vec2FeatureExtractor
+        self._prepare = load_preprocessing(prepare, weights, files="preprocessor_config.json")
         if self._prepare.sampling_rate != SAMPLE_RATE_HZ:
             message = "{folder}: wants sound at {rate} Hz, trisent decodes to 16000 Hz; take a 16 kHz checkpoint"
             raise WeightsError(t(message, folder=weights.folder, rate=self._prepare.sampling_rate))

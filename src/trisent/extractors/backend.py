@@ -17,13 +17,20 @@ from trisent.i18n import t
 
 logger = logging.getLogger(__name__)
 
+_ASKS_FOR_TORCHVISION = (
+    "is_torchvision_available",
+    "is_torchvision_v2_available",
+    "is_torchvision_greater_or_equal",
+    "is_timm_available",
+)
+
 
 @cache
 def transformers() -> Any:  # Any: transformers ships no types
     """Return the transformers package; a torchvision that cannot be imported is hidden from it.
 
     Raises:
-        TrisentError: transformers had met the broken torchvision before trisent could hide it.
+        TrisentError: it cannot be hidden, and breaks transformers.
     """
     reason = _torchvision_fault()
     if not reason:
@@ -32,6 +39,8 @@ def transformers() -> Any:  # Any: transformers ships no types
     sys.modules["torchvision"] = None  # type: ignore[assignment]  # how Python spells "not installed"
     try:
         package = importlib.import_module("transformers")
+        for name in _ASKS_FOR_TORCHVISION:  # whoever imported transformers before us has made it remember the answer
+            getattr(getattr(package.utils.import_utils, name, None), "cache_clear", int)()
         importlib.import_module("transformers.image_utils")  # the first to ask for torchvision
     except Exception as error:
         message = (
@@ -54,10 +63,11 @@ def _torchvision_fault() -> str:
     if importlib.util.find_spec("torchvision") is None:
         return ""
     try:
-        importlib.import_module("torchvision")
+        for name in ("torchvision", "torchvision.io", "torchvision.transforms"):  # what transformers takes from it
+            importlib.import_module(name)
     except Exception as error:  # RuntimeError, OSError, ImportError, AttributeError: seen for wrong builds
-        for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]  # half imported
+        for half in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
+            del sys.modules[half]
         return " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return ""
 

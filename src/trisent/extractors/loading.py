@@ -23,14 +23,14 @@ def read_config(weights: Weights) -> dict[str, Any]:
     """Read config.json of a weights folder; {} when there is none.
 
     Raises:
-        WeightsError: it is not JSON.
+        WeightsError: it is no JSON object.
     """
     path = weights.folder / "config.json"
     if not path.is_file():
         return {}
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise WeightsError(t("{path}: is no valid JSON ({reason}); fetch it again", path=path, reason=error)) from error
 
 
@@ -70,6 +70,25 @@ def load_encoder(model_class: Any, weights: Weights, *, model_type: str, optiona
         message = "{file}: lacks {n} tensors of a {expected} model (first: {first}); it is another model or damaged"
         raise WeightsError(t(message, file=weights.file, n=len(missing), expected=model_type, first=sorted(missing)[0]))
     return model.float().eval()
+
+
+def load_preprocessing(preprocessing_class: Any, weights: Weights, *, files: str) -> Any:  # Any: of transformers
+    """Load what stands before the encoder, a tokenizer or a feature extractor, from the folder of `weights`.
+
+    Args:
+        preprocessing_class: a transformers class.
+        weights: where.
+        files: the files it is made from, for the person to look at.
+
+    Raises:
+        WeightsError: the files are missing or broken.
+    """
+    try:
+        with quiet_transformers():
+            return preprocessing_class.from_pretrained(str(weights.folder), local_files_only=True)
+    except Exception as error:  # OSError, ValueError, TypeError, and plain Exception from the tokenizers library
+        message = "{folder}: {files} missing or broken ({reason}); copy the file from the page of the model"
+        raise WeightsError(t(message, folder=weights.folder, files=files, reason=one_line(error))) from error
 
 
 def _safe(file: Path) -> bool:

@@ -74,12 +74,12 @@ class ResNetVideoExtractor:
     def _encode(self, frames: Frames) -> np.ndarray:
         rows = [np.zeros((0, self.dim), np.float32)]
         for first in range(0, len(frames.images), _FRAMES_A_BATCH):
-            pictures = np.stack([_prepare(image) for image in frames.images[first : first + _FRAMES_A_BATCH]])
+            pictures = np.stack([prepare(image) for image in frames.images[first : first + _FRAMES_A_BATCH]])
             rows.append(self._model(torch.from_numpy(pictures).to(self.device)).pooler_output.flatten(1).cpu().numpy())
         return np.concatenate(rows)
 
 
-def _prepare(image: NDArray[np.uint8]) -> Floats:
+def prepare(image: NDArray[np.uint8]) -> Floats:
     """Scale the shorter side to 256, cut out the central 224, normalise: float32 [3, 224, 224]."""
     height, width = image.shape[:2]
     size = (RESIZE * width // min(height, width), RESIZE * height // min(height, width))

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from trisent.compute import choose_device
+from trisent.errors import WeightsError
 from trisent.extractors.backend import transformers
-from trisent.extractors.loading import chosen_layers, load_encoder, quiet_transformers
-from trisent.types import Features, OnProgress, Provenance, Word, no_progress
+from trisent.extractors.loading import chosen_layers, load_encoder, load_preprocessing
+from trisent.i18n import t
+from trisent.types import Features, Floats, OnProgress, Provenance, Word, no_progress
 from trisent.weights import ensure
 
 _TOKENS_A_BATCH = 2048  # padding included; measured best between 512 and 4096 on two cores
@@ -46,11 +48,14 @@ class BERTTextExtractor:
         weights = ensure(model_name, on_progress=on_progress)
         # The pooler (a tanh layer for next-sentence prediction) is not used, and some checkpoints lack it.
         self._model = load_encoder(transformers().BertModel, weights, model_type="bert", optional=("pooler.",))
-        with quiet_transformers():
-            self._tokenizer = transformers().AutoTokenizer.from_pretrained(str(weights.folder), local_files_only=True)
+        files = "vocab.txt, tokenizer_config.json, tokenizer.json"
+        self._tokenizer = load_preprocessing(transformers().AutoTokenizer, weights, files=files)
+        config = self._model.config
+        if len(self._tokenizer) > config.vocab_size:
+            message = "{folder}: its vocabulary has {words} pieces, its network knows {rows}; they are of two models"
+            raise WeightsError(t(message, folder=weights.folder, words=len(self._tokenizer), rows=config.vocab_size))
         self.device = choose_device(device)
         self._model.to(self.device)
-        config = self._model.config
         self._layers = chosen_layers(layers, config.num_hidden_layers)
         self._window = int(config.max_position_embeddings)
         self.dim = int(config.hidden_size) * len(self._layers)
@@ -120,15 +125,21 @@ class BERTTextExtractor:
         )
 
 
-def _piece_times(raw: RawText, offsets: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Give each piece the middle of its word in seconds; [CLS] and [SEP] the utterance's ends; NaN for plain text."""
+def _piece_times(raw: RawText, offsets: Sequence[tuple[int, int]]) -> Floats:
+    """Give each piece of a window the middle of its word in seconds, [CLS] and [SEP] the window's ends.
+
+    Plain text has no times: NaN.
+    """
     times = np.full(len(offsets), np.nan, np.float32)
-    if isinstance(raw, str) or not raw:
+    if isinstance(raw, str):
         return times
     ends = np.cumsum([len(w.text) + 1 for w in raw])  # of each word, with the blank behind it, in the joined text
-    for i, (start, end) in enumerate(offsets):
-        if end > start:
-            word = raw[int(np.searchsorted(ends, start, side="right"))]
-            times[i] = (word.start + word.end) / 2
-    times[0], times[-1] = raw[0].start, raw[-1].end
+    # [CLS] and [SEP] stand for no characters.
+    words = {
+        i: raw[int(np.searchsorted(ends, at, side="right"))] for i, (at, until) in enumerate(offsets) if until > at
+    }
+    for i, word in words.items():
+        times[i] = (word.start + word.end) / 2
+    if words:
+        times[0], times[-1] = words[min(words)].start, words[max(words)].end
     return times

@@ -15,7 +15,7 @@ class Batch:
     """Utterances side by side.
 
     Per modality: `values` float32 [utterances, steps, dim], zero where padded, and `masks` bool [utterances, steps].
-    An absent modality is an all-False row of the mask; a modality that no model input needs may be left out.
+    An absent modality is an all-False row of the mask; one that no utterance of the batch has may be left out.
     `labels` float32 [utterances], sentiment in [-3, 3], or None when nobody knows it.
     """
 

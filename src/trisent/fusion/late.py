@@ -2,11 +2,14 @@
 
 A head knows the sentiment's distribution in its training data, so every head's judgement contains that prior. A plain
 precision-weighted mean would count it once a modality, and a modality that knows nothing would still pull the result
-to the middle. Here the prior counts once (a product of experts: Hinton 2002; Wu & Goodman 2018):
+to the middle. Here the prior counts once, and each head as far as it is trusted away from the data it was trained on (a
+logarithmic opinion pool: Genest & Zidek 1986; a product of experts: Hinton 2002). With mean m and variance v of a head,
+m0 and v0 of the prior, and trust a in [0, 1]:
 
-    precision = 1/v0 + sum_m (1/v_m - 1/v0)        sentiment = (m0/v0 + sum_m (m_m/v_m - m0/v0)) / precision
+    precision = 1/v0 + sum a (1/v - 1/v0)        sentiment = (m0/v0 + sum a (m/v - m0/v0)) / precision
 
-A modality alone gives exactly its own mean; one that is no surer than the prior, and agrees with it, changes nothing.
+A fully trusted modality alone gives exactly its own mean. One that is no surer than the prior, and agrees with it,
+changes nothing.
 """
 
 from collections.abc import Mapping
@@ -21,15 +24,15 @@ from trisent.fusion.heads import Head, build_head
 from trisent.types import MODALITIES, SENTIMENT_MAX, SENTIMENT_MIN, Modality
 
 _SMALLEST_PROBABILITY = 1e-6
-_OURS = ("kind", "pooling")  # of a head's settings; the others are its own
+_OURS = ("kind", "pooling", "trust")  # of a head's settings; the others are its own
 
 
 class LateFusion(nn.Module):
     """Combine one head a modality.
 
     Args:
-        heads: modality -> {"kind": "regression" | "emotion", "pooling": "mean" | "mean+std", ...keyword arguments of
-            the head}. "mean+std" is statistics pooling (Snyder et al. 2018), which doubles the width the head sees.
+        heads: modality -> {"kind": "regression" | "emotion", "pooling": "mean" | "mean+std", "trust": 0..1, ...keyword
+            arguments of the head}. "mean+std" is statistics pooling (Snyder et al. 2018): twice the width.
         prior_mean: mean sentiment of the training data.
         prior_std: its standard deviation; also the doubt when nothing was recorded.
     """
@@ -42,6 +45,10 @@ class LateFusion(nn.Module):
             {m: build_head(c["kind"], {k: v for k, v in c.items() if k not in _OURS}) for m, c in heads.items()}
         )
         self._poolings: dict[Modality, str] = {m: heads[m]["pooling"] for m in MODALITIES if m in heads}
+        self._trust: dict[Modality, float] = {m: float(heads[m]["trust"]) for m in self._poolings}
+        if not all(0 <= a <= 1 for a in self._trust.values()):
+            msg = f"trust must be between 0 and 1, got {self._trust}"
+            raise ValueError(msg)
 
     @property
     def dims(self) -> dict[Modality, int]:
@@ -59,13 +66,14 @@ class LateFusion(nn.Module):
         n, device = len(batch), next(iter(batch.values.values())).device
         precision = torch.full((n,), 1 / self.prior_variance, device=device)
         weighted = precision * self.prior_mean
-        for modality in self.dims:
+        for modality in (m for m in self.dims if m in batch.values):
             rows, present = self.rows(batch, modality)
             said = cast(Head, self.heads[modality]).estimate(rows)
             # No head may know less than the prior: its precision would be taken away from the others'.
             surety = 1 / said.variance.clamp(max=self.prior_variance)
-            precision = precision + present * (surety - 1 / self.prior_variance)
-            weighted = weighted + present * (surety * said.mean - self.prior_mean / self.prior_variance)
+            trust = self._trust[modality] * present
+            precision = precision + trust * (surety - 1 / self.prior_variance)
+            weighted = weighted + trust * (surety * said.mean - self.prior_mean / self.prior_variance)
         sentiment = (weighted / precision).clamp(SENTIMENT_MIN, SENTIMENT_MAX)
         return Output(sentiment, class_logits(sentiment, precision.rsqrt()))
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trisent.i18n import t
+from trisent.media.alignment import place
 from trisent.media.decode import probe, read_frames, read_waveform
-from trisent.media.speech import Recogniser, cut_waveform, utterances_from_words, utterances_without_words
-from trisent.media.transcripts import Sentence, place
+from trisent.media.speech import Recogniser, cut_waveform, has_speech, utterances_from_words, utterances_without_words
+from trisent.media.transcripts import Sentence
 from trisent.types import SAMPLE_RATE_HZ, Clip, Floats, Frames, Modality, Utterance
 
 FRAMES_PER_S = 2.0  # expressions last 0.5 to 4 s (Ekman 2003)
@@ -46,7 +47,8 @@ def listen(path: Path, recogniser: Callable[[], Recogniser], *, given: Sequence[
     """
     info = probe(path)
     waveform = read_waveform(path)
-    duration_s = max(info.duration_s, 0.0 if waveform is None else len(waveform) / SAMPLE_RATE_HZ)
+    sound_s = 0.0 if waveform is None else len(waveform) / SAMPLE_RATE_HZ
+    duration_s = sound_s if info.video is None else max(info.duration_s, sound_s)
     missing: dict[Modality, str] = {}
     if info.video is None:
         missing["video"] = t("no video stream")
@@ -54,14 +56,15 @@ def listen(path: Path, recogniser: Callable[[], Recogniser], *, given: Sequence[
     if waveform is None:
         missing["audio"] = t("no audio stream")
         utterances = place(given, [], duration_s) if given else []
+    elif not has_speech(waveform):
+        # Silence, wind or music say nothing about the speaker.
+        missing["audio"], waveform = t("no speech"), None
+        utterances = place(given, [], duration_s) if given else []
     elif given and all(s.start is not None for s in given):
         utterances = place(given, [], duration_s)
     else:
         heard = recogniser().words(waveform)
         utterances = place(given, heard, duration_s) if given else utterances_from_words(heard)
-        if not heard and not recogniser().has_speech(waveform):
-            # Wind or music says nothing about the speaker.
-            missing["audio"], waveform = t("no speech"), None
     if not any(u.text for u in utterances):
         missing["text"] = missing.get("audio") or t("no words recognised")
         utterances = utterances_without_words(duration_s)
@@ -79,7 +82,10 @@ def read_clips(speech: Speech) -> Iterator[Clip]:
     shown: dict[int, list[tuple[float, NDArray[np.uint8]]]] = defaultdict(list)
     done = 0
     frames = read_frames(speech.path, [time for time, _ in wanted]) if speech.has_video else iter(())
-    for (time, image), (_, i) in zip(frames, wanted, strict=False):  # the pictures may end before the sound
+    waiting = iter(wanted)
+    for time, image in frames:
+        # The pictures may begin later than the sound, and end earlier.
+        i = next(i for due, i in waiting if due == time)
         while speech.utterances[done].end < time:
             yield _clip(speech, done, shown.pop(done, []))
             done += 1

@@ -3,33 +3,35 @@
 Times are seconds from the beginning of the container, so that sound and pictures of one file agree.
 """
 
-import logging
+import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from numpy.typing import NDArray
 
 from trisent.errors import MediaError
 from trisent.i18n import t
+from trisent.media.container import Clock, audio_stream, decoded, opened, origin_s, stated_duration_s, video_stream
 from trisent.types import SAMPLE_RATE_HZ, Floats
 
-logger = logging.getLogger(__name__)
-
 LONGEST_SIDE = 640  # pixels; faces of a talking head stay above 60 pixels, and a 4K frame does not fill the memory
-_GAP_S = 0.05  # a hole in the sound longer than this is filled with silence, so that later words keep their times
-_CUT_S, _CUT_PART = 0.5, 0.02  # a stream that ends this much too early was cut off
+_GAP_S = 0.1  # a hole or an overlap in the sound longer than this is mended, so that later words keep their times
+_LONGEST_HOLE_S = 3600.0  # a longer one is a broken time stamp, and would fill the memory with silence
+_EARLY_S = 0.5  # the first picture also stands for this long before it
+_SAME_S = 1e-6  # times closer than this are one
+_MOST_THREADS = 4  # each decoding thread holds pictures of full size
+_USUAL_FPS = 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What a file holds: `duration_s` as far as it is known, `audio` and `video` as words ("aac, 44100 Hz") or None."""
+    """What a file holds: `duration_s` seconds, `audio` and `video` as words ("aac, 44100 Hz") or None."""
 
     path: Path
     duration_s: float
@@ -37,105 +39,36 @@ class MediaInfo:
     video: str | None
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    """Open `path`; every way in which that, or the work inside, can fail is a MediaError naming the file."""
-    if path.is_dir():
-        raise MediaError(t("{path}: is a folder, not a video; name the files in it, e.g. {path}/*.mp4", path=path))
-    if not path.is_file():
-        raise MediaError(t("{path}: no such file", path=path))
-    if path.stat().st_size == 0:
-        raise MediaError(t("{path}: is empty (0 bytes); copy or download it again", path=path))
-    try:
-        with av.open(str(path)) as container:
-            yield container
-    except (av.error.FFmpegError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        message = (
-            "{path}: cannot be read as video or sound ({reason}); is it complete? Try playing it, or copy it again"
-        )
-        raise MediaError(t(message, path=path, reason=reason)) from error
-    except OSError as error:  # permissions, a disk that went away
-        raise MediaError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
-
-
-def _audio_stream(container: InputContainer) -> av.AudioStream | None:
-    return next((s for s in container.streams.audio if s.codec_context is not None), None)
-
-
-def _video_stream(container: InputContainer) -> av.VideoStream | None:
-    """Take the first moving picture; the cover of a music file is none."""
-    cover = Disposition.attached_pic | Disposition.timed_thumbnails
-    streams = (s for s in container.streams.video if s.codec_context is not None)
-    return next((s for s in streams if not s.disposition & cover), None)
-
-
-def _origin_s(container: InputContainer) -> float:
-    return (container.start_time or 0) / av.time_base
-
-
 def probe(path: Path) -> MediaInfo:
-    """Say what `path` holds without decoding it.
+    """Say what `path` holds without decoding it; reads it through only when it does not state its duration.
 
     Raises:
-        MediaError: it is no file, empty, unreadable, or holds neither sound nor pictures.
+        MediaError: it is no file, empty, unreadable, cut off, or holds neither sound nor pictures.
     """
-    with _opened(path) as container:
-        audio, video = _audio_stream(container), _video_stream(container)
-        info = MediaInfo(
-            path,
-            (container.duration or 0) / av.time_base,
-            audio and f"{audio.codec_context.name}, {audio.codec_context.sample_rate} Hz",
-            video and f"{video.codec_context.name}, {video.codec_context.width} x {video.codec_context.height}",
-        )
-    if info.audio is None and info.video is None:
-        raise MediaError(t("{path}: holds neither sound nor moving pictures", path=path))
-    return info
+    with opened(path) as container:
+        audio, video = audio_stream(container), video_stream(container)
+        if audio is None and video is None:
+            raise MediaError(t("{path}: holds neither sound nor moving pictures", path=path))
+        sound = f"{audio.codec_context.name}, {audio.codec_context.sample_rate} Hz" if audio else None
+        size = f"{video.codec_context.width} x {video.codec_context.height}" if video else ""
+        pictures = f"{video.codec_context.name}, {size}" if video else None
+        duration_s = stated_duration_s(container)
+        if duration_s is None:
+            duration_s = _measured_duration_s(container, path)
+    return MediaInfo(path, duration_s, sound, pictures)
 
 
-class _CutCheck:
-    """Notices a stream that ends long before the file says it does: the sign of a broken download."""
-
-    def __init__(self, container: InputContainer, stream: av.AudioStream | av.VideoStream, path: Path) -> None:
-        self._path, self._stream, self._packets, self._end_s = path, stream, 0, 0.0
-        declared = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        self._declared_s = float(declared) if declared is not None else (container.duration or 0) / av.time_base
-        self._first_s: float | None = None
-
-    def packets(self, container: InputContainer) -> Iterator[av.Packet]:
-        for packet in container.demux(self._stream):
-            if packet.pts is not None and packet.time_base is not None:
-                start_s = float(packet.pts * packet.time_base)
-                self._first_s = start_s if self._first_s is None else self._first_s
-                self._end_s = max(self._end_s, start_s + float((packet.duration or 0) * packet.time_base))
-                self._packets += 1
-            yield packet
-
-    def verify(self) -> None:
-        """Raise MediaError when both the time reached and the packets counted fall short of what was declared."""
-        reached_s = self._end_s - (self._first_s or 0.0)
-        late = self._declared_s - reached_s > max(_CUT_S, _CUT_PART * self._declared_s)
-        # A file that states its packet count and delivers them all is whole, whatever its clock says.
-        short = self._stream.frames == 0 or self._packets < (1 - _CUT_PART) * self._stream.frames
-        if late and short:
-            message = (
-                "{path}: is cut off: its {kind} ends at {reached:.1f} s of {declared:.1f} s; copy or download it again"
-            )
-            raise MediaError(
-                t(message, path=self._path, kind=self._stream.type, reached=reached_s, declared=self._declared_s)
-            )
+def _measured_duration_s(container: InputContainer, path: Path) -> float:
+    clock, video, pictures = Clock(container, path), video_stream(container), 0
+    for packet in clock.packets():
+        pictures += video is not None and packet.stream_index == video.index and packet.size > 0
+    # A bare stream of pictures has no clock: count.
+    counted_s = pictures / _fps(video) if video and video.index not in clock.end_s else 0.0
+    return max(0.0, counted_s, *clock.end_s.values())
 
 
-def _decoded(packets: Iterable[av.Packet]) -> Iterator[av.AudioFrame | av.VideoFrame]:
-    """Decode, passing over packets that are damaged, as players do."""
-    damaged = 0
-    for packet in packets:
-        try:
-            yield from packet.decode()  # type: ignore[misc]  # PyAV types this as frames of any kind
-        except av.error.InvalidDataError:
-            damaged += 1
-    if damaged:
-        logger.warning("%d damaged packets were passed over", damaged)
+def _fps(video: av.VideoStream) -> float:
+    return float(video.average_rate or video.guessed_rate or _USUAL_FPS)
 
 
 def read_waveform(path: Path) -> Floats | None:
@@ -147,29 +80,74 @@ def read_waveform(path: Path) -> Floats | None:
     Raises:
         MediaError: the file cannot be read, is cut off, or its sound cannot be decoded at all.
     """
-    with _opened(path) as container:
-        stream = _audio_stream(container)
+    with opened(path) as container:
+        stream = audio_stream(container)
         if stream is None:
             return None
-        check, origin_s = _CutCheck(container, stream, path), _origin_s(container)
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+        packets, start_s = Clock(container, path).packets(stream), origin_s(container)
+        stated_s = stated_duration_s(container) or np.inf
         pieces: list[Floats] = []
-        written = 0
-        for frame in chain(_decoded(check.packets(container)), [None]):  # None: give out what the resampler still holds
-            for piece in resampler.resample(frame):
-                samples = piece.to_ndarray().reshape(-1).astype(np.float32, copy=False)
-                if frame is not None and frame.time is not None:
-                    due = round((frame.time - origin_s) * SAMPLE_RATE_HZ)
-                    if due - written > _GAP_S * SAMPLE_RATE_HZ:
-                        pieces.append(np.zeros(due - written, np.float32))
-                        written = due
-                pieces.append(samples)
-                written += len(samples)
-        check.verify()
-    if not pieces:
+        written, before_s = 0, -np.inf
+        for time_s, samples in _resampled(decoded(packets, path)):
+            due = written if time_s is None else round((time_s - start_s) * SAMPLE_RATE_HZ)
+            # The very first sample is placed exactly, later ones within the jitter of time stamps.
+            hole = due - written
+            if due > (stated_s + 1.0) * SAMPLE_RATE_HZ or hole > _LONGEST_HOLE_S * SAMPLE_RATE_HZ:
+                hole = 0
+            if hole > (_GAP_S * SAMPLE_RATE_HZ if pieces else 0):
+                pieces.append(np.zeros(hole, np.float32))
+            elif hole < -_GAP_S * SAMPLE_RATE_HZ and time_s is not None and time_s > before_s:
+                samples, hole = samples[-hole:], 0  # heard already; stamps that stand still prove nothing
+            else:
+                hole = 0
+            before_s = before_s if time_s is None else time_s
+            pieces.append(samples)
+            written += hole + len(samples)
+    if not any(len(piece) for piece in pieces):
         raise MediaError(t("{path}: its sound cannot be decoded; is the file complete?", path=path))
-    # A broken float stream may hold NaN, which would poison every later step.
-    return np.clip(np.nan_to_num(np.concatenate(pieces)), -1.0, 1.0)
+    return np.concatenate(pieces)
+
+
+def _resampled(frames: Iterable[av.AudioFrame | av.VideoFrame]) -> Iterator[tuple[float | None, Floats]]:
+    """Bring sound to mono 16 kHz: (time of the first sample as far as known, samples).
+
+    Rate and channels may change in the middle, as in recordings of television.
+    """
+    resampler, kind = None, None
+    for frame in frames:
+        if not isinstance(frame, av.AudioFrame):
+            continue
+        if kind != (frame.format.name, frame.layout.name, frame.sample_rate):
+            yield from _pulled(resampler, None)
+            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            # Into integers, because FFmpeg adds channels up without making room for the sum when the result is float:
+            # a voice that is the same left and right would come out 1.4 times as loud and clipped.
+            resampler = av.AudioResampler(format="s32", layout="mono", rate=SAMPLE_RATE_HZ)
+        yield from _pulled(resampler, frame if _has_layout(frame) else _averaged(frame))
+    yield from _pulled(resampler, None)  # what the resampler still holds
+
+
+def _pulled(resampler: av.AudioResampler | None, frame: av.AudioFrame | None) -> Iterator[tuple[float | None, Floats]]:
+    time_s = None if frame is None else frame.time
+    for piece in resampler.resample(frame) if resampler else ():
+        if piece is not None:  # what PyAV answers to the end when there was nothing to resample
+            yield time_s, (piece.to_ndarray().reshape(-1) / 2**31).astype(np.float32)
+            time_s = None
+
+
+def _has_layout(frame: av.AudioFrame) -> bool:
+    return not frame.layout.name.endswith("channels")  # "9 channels": nobody knows what stands where
+
+
+def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
+    """Mix channels of unknown position to one."""
+    channels = frame.to_ndarray()  # [channels, samples], or [1, samples * channels]
+    if not frame.format.is_planar:
+        channels = channels.reshape(-1, frame.layout.nb_channels).T
+    mean = channels.mean(axis=0, keepdims=True).astype(channels.dtype)
+    mono = av.AudioFrame.from_ndarray(mean, format=frame.format.packed.name, layout="mono")
+    mono.sample_rate, mono.time_base, mono.pts = frame.sample_rate, frame.time_base, frame.pts
+    return mono
 
 
 def read_frames(path: Path, times: Iterable[float]) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -180,46 +158,67 @@ def read_frames(path: Path, times: Iterable[float]) -> Iterator[tuple[float, NDA
         times: seconds from the beginning of the container, ascending.
 
     Yields:
-        For each time up to the end of the video: (time, RGB uint8 [height, width, 3]), upright, square pixels, the
+        For each time at which there is a picture: (time, RGB uint8 [height, width, 3]), upright, square pixels, the
         longer side at most 640 pixels. Nothing when the file has no moving pictures.
 
     Raises:
         MediaError: the file cannot be read, is cut off, or no picture could be decoded.
     """
-    with _opened(path) as container:
-        stream = _video_stream(container)
+    with opened(path) as container:
+        stream = video_stream(container)
         if stream is None:
             return
         stream.thread_type = "AUTO"
-        check, origin_s, wanted = _CutCheck(container, stream, path), _origin_s(container), iter(times)
+        stream.codec_context.thread_count = min(_MOST_THREADS, os.cpu_count() or 1)
+        clock, start_s, wanted = Clock(container, path), origin_s(container), iter(times)
         due = next(wanted, None)
         shown: av.VideoFrame | None = None
-        end_s = 0.0
-        for frame in _decoded(check.packets(container)):
-            if not isinstance(frame, av.VideoFrame) or frame.time is None:
+        shown_s = 0.0
+        for frame in decoded(clock.packets(stream), path):
+            if not isinstance(frame, av.VideoFrame):
                 continue
-            frame_s = frame.time - origin_s
-            # What is on screen at `due` is the last picture that began before it; the first one also stands for
-            # anything before it.
-            while due is not None and shown is not None and frame_s > due:
-                yield due, _upright(shown)
+            frame_s = _time_s(frame, None if shown is None else shown_s + 1 / _fps(stream), start_s)
+            while due is not None and shown is None and due < frame_s - _EARLY_S:
                 due = next(wanted, None)
-            shown = frame
-            end_s = frame_s + float((frame.duration or 0) * (frame.time_base or 0))
-        check.verify()
+            # What is on screen at `due` is the last picture that began before it.
+            while due is not None and shown is not None and frame_s > due + _SAME_S:
+                yield due, _upright(shown, stream.sample_aspect_ratio)
+                due = next(wanted, None)
+            shown, shown_s = frame, frame_s
         if shown is None:
             raise MediaError(t("{path}: not one of its pictures can be decoded; is the file complete?", path=path))
-        while due is not None and (due <= end_s or due == 0.0):
-            yield due, _upright(shown)
+        end_s = _pictures_end_s(container, stream, clock)
+        if end_s <= shown_s:  # nothing says how long the last one stays
+            end_s = shown_s + 1 / _fps(stream)
+        while due is not None and due <= end_s + _SAME_S:
+            yield due, _upright(shown, stream.sample_aspect_ratio)
             due = next(wanted, None)
 
 
-def _upright(frame: av.VideoFrame) -> NDArray[np.uint8]:
+def _time_s(frame: av.VideoFrame, expected_s: float | None, start_s: float) -> float:
+    """Return when a picture is shown; a bare stream has no clock, there one follows the other."""
+    time_s: float | None = frame.time
+    return (expected_s or 0.0) if time_s is None else time_s - start_s
+
+
+def _pictures_end_s(container: InputContainer, stream: av.VideoStream, clock: Clock) -> float:
+    """Return until when the last picture is shown, as far as the file says."""
+    end_s = clock.end_s.get(stream.index, 0.0)
+    if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):  # Matroska
+        end_s = max(end_s, int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]))
+    if audio_stream(container) is None:
+        end_s = max(end_s, stated_duration_s(container) or 0.0)
+    return end_s
+
+
+def _upright(frame: av.VideoFrame, aspect: Fraction | None) -> NDArray[np.uint8]:
     """Scale to the size trisent works with, with square pixels, turned the way the camera was held."""
-    aspect = float(frame.sample_aspect_ratio or 1) if hasattr(frame, "sample_aspect_ratio") else 1.0
-    width, height = frame.width * (aspect if aspect > 0 else 1.0), float(frame.height)
+    wide = float(aspect) if aspect and aspect > 0 else 1.0
+    width, height = frame.width * max(wide, 1.0), frame.height / min(wide, 1.0)
     scale = min(1.0, LONGEST_SIDE / max(width, height))
-    size = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}
-    image = frame.reformat(format="rgb24", **size).to_ndarray()  # type: ignore[arg-type]  # names match by position
+    rgb = frame.reformat(
+        width=max(1, round(width * scale)), height=max(1, round(height * scale)), format="rgb24", threads=1
+    )
     # `rotation` is counter-clockwise degrees, as np.rot90 turns.
-    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4)).astype(np.uint8, copy=False)
+    image = np.rot90(rgb.to_ndarray(), round(frame.rotation / 90) % 4)
+    return np.ascontiguousarray(image, np.uint8)

@@ -1,6 +1,5 @@
 """The face that matters in a picture, cut out the way the expression network was trained to see faces."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,12 @@ SIZE = 48  # FER-2013 shows faces as 48 x 48 grey pixels
 # picture (median of 262 faces of PublicTest), so this frames a face as FER-2013 does.
 MARGIN = 1.0
 
-logger = logging.getLogger(__name__)
+_ELSEWHERE = 1.0  # in sides of the face: farther than a head moves from frame to frame
+_PATIENCE = 2  # frames; at two a second, whoever is there for longer is the one to look at
 
 
 class FaceFinder:
-    """Find the main face: the largest, and among equals the one where it was before.
+    """Find the main face: the largest at first, then the one that is where it was.
 
     Keeps the last box, so one finder follows one person; call `reset` before other pictures.
     """
@@ -27,23 +27,31 @@ class FaceFinder:
     def __init__(self, folder: Path) -> None:
         self._detector = Mtcnn(folder)
         self._last: Floats | None = None
+        self._missed = 0
 
     def reset(self) -> None:
         """Forget where the face was."""
-        self._last = None
+        self._last, self._missed = None, 0
 
     def main_face(self, image: NDArray[np.uint8]) -> Floats | None:
-        """Return the box [x1, y1, x2, y2] in pixels of the main face of an RGB picture; None without a face."""
+        """Return the box [x1, y1, x2, y2] in pixels of the main face of an RGB picture; None without it."""
         boxes, _ = self._detector.detect(image)
         if len(boxes) == 0:
+            self._missed += 1
             return None
         sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-        weight = sides.copy()
+        weight, away = sides, np.zeros(len(boxes))
         if self._last is not None:
             # A second person of about the same size must not take over for single frames.
-            distance = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2 - (self._last[:2] + self._last[2:]) / 2, axis=1)
-            weight = sides / (1 + distance / sides)
-        self._last = boxes[int(weight.argmax())]
+            moved = (boxes[:, :2] + boxes[:, 2:]) / 2 - (self._last[:2] + self._last[2:]) / 2
+            away = np.linalg.norm(moved, axis=1) / sides
+            weight = sides / (1 + away)
+        best = int(weight.argmax())
+        if away[best] > _ELSEWHERE and self._missed < _PATIENCE:
+            # Somebody else, while the main face is turned away; or a cut, which lasts.
+            self._missed += 1
+            return None
+        self._last, self._missed = boxes[best], 0
         return self._last
 
 

@@ -3,8 +3,10 @@
 Takes one RGB picture, returns boxes. Which face matters, and what becomes of it, is decided in `faces.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from trisent.types import Floats
 # thresholds and pyramid factor of the original implementation
 _THRESHOLDS = (0.6, 0.7, 0.7)
 _PYRAMID_FACTOR = 0.709
+_THREADS = Lock()  # the number of threads belongs to the process
 _CELL, _STRIDE = 12, 2  # the first net sees 12 x 12 pixels every 2 pixels
 
 
@@ -94,7 +97,8 @@ def _suppress(boxes: Floats, scores: Floats, *, overlap: float, by_smaller: bool
 def _shift(boxes: Floats, offsets: Floats) -> Floats:
     """Move the corners of boxes [n, 4] by offsets [n, 4], given in widths and heights."""
     size = boxes[:, 2:] - boxes[:, :2]
-    return (boxes + offsets * np.concatenate([size, size], axis=1)).astype(np.float32)
+    moved: Floats = boxes + offsets * np.concatenate([size, size], axis=1)
+    return moved
 
 
 def _square(boxes: Floats) -> Floats:
@@ -129,13 +133,16 @@ class Mtcnn:
             net.load_state_dict(torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True), strict=True)
             net.eval()
 
-    @torch.inference_mode()
     def detect(self, image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Find the faces in an RGB picture uint8 [h, w, 3].
 
         Returns:
             Boxes [n, 4] as x1, y1, x2, y2 in pixels, and their probabilities [n], best first.
         """
+        with _one_thread(), torch.inference_mode():
+            return self._detect(image)
+
+    def _detect(self, image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         picture = (torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() - 127.5) / 128  # [1, 3, h, w]
         boxes = self._propose(picture)
         for net, size, threshold in ((self._refinement, 24, _THRESHOLDS[1]), (self._output, 48, _THRESHOLDS[2])):
@@ -168,6 +175,18 @@ class Mtcnn:
             return np.zeros((0, 4), np.float32)
         boxes, scores_all = np.concatenate([b for b, _ in found]), np.concatenate([s for _, s in found])
         return boxes[_suppress(boxes, scores_all, overlap=0.7)]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one core: waiting for a second one at every little layer costs 40 times the work on a busy machine."""
+    with _THREADS:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def _pyramid(shorter: int, smallest: float) -> Sequence[float]:

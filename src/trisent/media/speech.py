@@ -5,6 +5,7 @@ The recogniser is Whisper tiny.en: English only. Text that the user gives replac
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,20 @@ import numpy as np
 
 from trisent.types import SAMPLE_RATE_HZ, Floats, Utterance, Word
 
-_SENTENCE_END = re.compile(r"[.!?。！？…][\"')\]”’]*$")
+_SENTENCE_END = re.compile(r"[.!?。！？…][\"')\]”’」』]*$")
 _ABBREVIATION = re.compile(r"^(?:mr|mrs|ms|dr|st|vs|etc|e\.g|i\.e|[a-z])\.$", re.IGNORECASE)
 PAUSE_S = 1.0  # a silence this long ends an utterance even without a full stop
 LONGEST_S = 20.0  # MOSEI's utterances are 7 s on average, 99 % are under 30 s
+# Thresholds of the original implementation.
+_UNSURE, _REPEATS = -1.0, 2.4
 WINDOW_S = 10.0  # without speech, a video is judged in stretches of about this length
+
+
+def has_speech(waveform: Floats) -> bool:
+    """Say whether anybody speaks in float32 mono 16 kHz; needs no weights but those inside faster-whisper."""
+    from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+    return len(waveform) > 0 and bool(get_speech_timestamps(waveform, VadOptions()))
 
 
 class Recogniser:
@@ -27,14 +37,12 @@ class Recogniser:
 
         self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="float32")
 
-    def has_speech(self, waveform: Floats) -> bool:
-        """Say whether anybody speaks in float32 mono 16 kHz."""
-        from faster_whisper.vad import VadOptions, get_speech_timestamps
-
-        return bool(get_speech_timestamps(waveform, VadOptions()))
-
     def words(self, waveform: Floats) -> list[Word]:
-        """Recognise the words of float32 mono 16 kHz, times in seconds; silence and noise give none."""
+        """Recognise the words of float32 mono 16 kHz, times in seconds; silence and noise give none.
+
+        Returns:
+            Words in order of time, none ending before it begins or after the sound.
+        """
         # One temperature: the fallback to sampling would give other words at every run.
         segments, _ = self._model.transcribe(
             waveform,
@@ -44,7 +52,17 @@ class Recogniser:
             temperature=0.0,
             condition_on_previous_text=False,
         )
-        return [Word(float(w.start), float(w.end), w.word.strip()) for s in segments for w in s.words or ()]
+        words: list[Word] = []
+        at, end_s = 0.0, len(waveform) / SAMPLE_RATE_HZ
+        for segment in segments:
+            # Whisper puts words into music and noise that pass for speech: it is unsure of them, or repeats itself.
+            if segment.avg_logprob < _UNSURE or segment.compression_ratio > _REPEATS:
+                continue
+            for word in segment.words or ():
+                start = min(max(at, float(word.start)), end_s)
+                at = min(max(start, float(word.end)), end_s)
+                words.append(Word(start, at, word.word.strip()))
+        return words
 
 
 def utterances_from_words(words: Sequence[Word]) -> list[Utterance]:
@@ -58,7 +76,7 @@ def utterances_from_words(words: Sequence[Word]) -> list[Utterance]:
         last = groups[-1] if groups else None
         starts_new = (
             last is None
-            or _ends_sentence(last[-1].text)
+            or ends_sentence(last[-1].text)
             or word.start - last[-1].end >= PAUSE_S
             or word.end - last[0].start > LONGEST_S
         )
@@ -72,7 +90,8 @@ def utterances_from_words(words: Sequence[Word]) -> list[Utterance]:
     ]
 
 
-def _ends_sentence(word: str) -> bool:
+def ends_sentence(word: str) -> bool:
+    """Say whether a sentence may end with `word`: "good." does, "Dr." does not."""
     return bool(_SENTENCE_END.search(word)) and not _ABBREVIATION.match(word)
 
 
@@ -80,7 +99,7 @@ def utterances_without_words(duration_s: float) -> list[Utterance]:
     """Divide a video in which nobody speaks into equal stretches of at most 10 s."""
     n = max(1, int(np.ceil(duration_s / WINDOW_S - 1e-6)))
     edges = np.linspace(0.0, duration_s, n + 1)
-    return [Utterance(str(i), float(a), float(b)) for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True))]
+    return [Utterance(str(i), a, b) for i, (a, b) in enumerate(pairwise(edges.tolist()))]
 
 
 def cut_waveform(waveform: Floats, utterance: Utterance) -> Floats:

@@ -1,21 +1,25 @@
 """Text that the user gives instead of speech recognition: plain text, SubRip (.srt) or WebVTT (.vtt).
 
-Subtitles bring their own times. Plain sentences get theirs from the recogniser's words, by matching the two texts.
+Subtitles bring their own times. Plain sentences get theirs from the recogniser's words: see `alignment.py`.
 """
 
+import html
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 
 from trisent.errors import UsageError
 from trisent.i18n import t
-from trisent.types import Utterance, Word
+from trisent.media.speech import ends_sentence
 
-_CUE_TIMES = re.compile(r"((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})\s*-->\s*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})")
-_MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")
-_SENTENCE_BREAK = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*|\n+")
+_STAMP = r"((?:\d+:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?)"
+_CUE_TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}.*$", re.MULTILINE)
+_MARKUP = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.,]*>|\{\\[^}]*\}")
+_BREAK = re.compile(r"(?<=[.!?…])[\"')\]”’]*\s+|(?<=[。！？])(?![」』”’])\s*|(?<=[。！？][」』”’])\s*")
+_TEXT_FILES = {".txt", ".srt", ".vtt", ".ass", ".ssa", ".lrc", ".sbv", ".md", ".json", ".csv", ".doc", ".docx", ".pdf"}
+_CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_BINARY = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd\ue000-\uf8ff]")
+_ROLLING_S = 0.05  # a cue that goes on within this time of the one before may repeat its last line
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,43 +35,98 @@ def read_transcript(text: str) -> list[Sentence]:
     """Take `text` as the name of a file if there is one, else as the words themselves.
 
     Raises:
-        UsageError: it looks like a file name but there is no such file, or the file is no UTF-8 text, or is empty.
+        UsageError: it looks like a file name but there is no such file, or the file is no text, or is empty.
     """
-    path = Path(text)
+    path = Path(text.strip())
     try:
         is_file = "\n" not in text and path.is_file()
-    except OSError:  # too long for a file name
+    except (OSError, ValueError):  # too long for a file name
         is_file = False
     if is_file:
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(t("{path}: cannot be read as UTF-8 text ({reason})", path=path, reason=error)) from error
-    elif path.suffix.lower() in {".txt", ".srt", ".vtt"} and " " not in text.strip():
+        text = _read(path)
+    elif _looks_like_a_path(text):
         raise UsageError(t("{path}: no such text file", path=path))
-    sentences = _cues(text) if _CUE_TIMES.search(text) else [Sentence(s) for s in split_sentences(text)]
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    is_subtitles = _CUE_TIMES.search(text) or text.startswith("WEBVTT")
+    sentences = _cues(text) if is_subtitles else [Sentence(s) for s in split_sentences(text)]
     if not sentences:
         raise UsageError(t("the given text is empty; leave out --text to have the speech recognised"))
     return sentences
 
 
+def _looks_like_a_path(text: str) -> bool:
+    text = text.strip()
+    if "\n" in text:
+        return False
+    return Path(text).suffix.lower() in _TEXT_FILES or (bool(re.search(r"[/\\]", text)) and not re.search(r"\s", text))
+
+
+def _read(path: Path) -> str:
+    """Read a text file as UTF-8, as UTF-16 if it says so, or else as GB 18030 if that gives Chinese.
+
+    Raises:
+        UsageError: it is none of them, or cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        text = data.decode("gb18030", errors="replace")
+        if encoding == "utf-16" or not _CJK.search(text) or _BINARY.search(text):
+            message = "{path}: is no UTF-8 text ({reason}); save it as UTF-8"
+            raise UsageError(t(message, path=path, reason=error)) from error
+    if "\0" in text:
+        raise UsageError(t("{path}: is no UTF-8 text ({reason}); save it as UTF-8", path=path, reason="NUL"))
+    return text
+
+
 def split_sentences(text: str) -> list[str]:
     """Cut plain text after its full stops and at line ends.
 
-    >>> split_sentences("I like it. Really! No")
-    ['I like it.', 'Really!', 'No']
+    >>> split_sentences("I like it. Really! Dr. No")
+    ['I like it.', 'Really!', 'Dr. No']
     """
-    return [s.strip() for s in _SENTENCE_BREAK.split(text) if s.strip()]
+    sentences: list[str] = []
+    for line in text.splitlines():
+        begun, at = "", 0
+        for found in [*_BREAK.finditer(line), None]:
+            until = found.end() if found else len(line)
+            begun += line[at:until]
+            at = until
+            if begun.strip() and (found is None or ends_sentence(begun.split()[-1])):
+                sentences.append(begun.strip())
+                begun = ""
+    return sentences
 
 
 def _cues(text: str) -> list[Sentence]:
-    cues = []
-    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
-        if times := _CUE_TIMES.search(block):
-            words = " ".join(_MARKUP.sub("", block[times.end() :]).split("\n", 1)[-1].split())
-            if words:
-                cues.append(Sentence(words, _seconds(times[1]), _seconds(times[2])))
+    """Read the cues of SubRip or WebVTT in order of time; blank lines between them may be missing."""
+    found = list(_CUE_TIMES.finditer(text))
+    cues, last_line = list[Sentence](), ""
+    for times, following in zip(found, [*found[1:], None], strict=False):
+        blocks = re.split(r"\n[ \t]*\n", text[times.end() : following.start() if following else None].lstrip(" \t\n"))
+        lines = [words for line in blocks[0].split("\n") if (words := _words(line))]
+        if following and len(blocks) == 1 and lines and lines[-1].isdecimal():
+            lines.pop()  # the number of the next cue, without a blank line before it
+        start, end = _seconds(times[1]), _seconds(times[2])
+        # Captions that roll up show the line before once more.
+        rolls = bool(cues) and abs(start - (cues[-1].end or 0.0)) <= _ROLLING_S
+        if rolls and lines and lines[0] == last_line and (len(lines) > 1 or end - start <= _ROLLING_S):
+            lines = lines[1:]
+        if lines:
+            last_line = lines[-1]
+            cues.append(Sentence(" ".join(lines), start, end))
+        elif rolls:
+            cues[-1] = Sentence(cues[-1].text, cues[-1].start, end)
     return sorted(cues, key=lambda cue: cue.start or 0.0)
+
+
+def _words(line: str) -> str:
+    return " ".join(html.unescape(_MARKUP.sub("", line)).split())
 
 
 def _seconds(stamp: str) -> float:
@@ -75,71 +134,3 @@ def _seconds(stamp: str) -> float:
     for part in stamp.replace(",", ".").split(":"):
         total = total * 60 + float(part)
     return total
-
-
-def place(sentences: Sequence[Sentence], heard: Sequence[Word], duration_s: float) -> list[Utterance]:
-    """Give every sentence its time.
-
-    Sentences with times keep them. The others take the times of the recognised words they match; what lies between
-    matches is spread by length. With nothing recognised, the whole duration is spread so.
-
-    Args:
-        sentences: what was given.
-        heard: what was recognised, for its times; may be empty.
-        duration_s: length of the video.
-    """
-    if all(s.start is not None and s.end is not None for s in sentences):
-        timed = [(s.text, s.start or 0.0, min(s.end or 0.0, duration_s)) for s in sentences]
-        return [
-            Utterance(str(i), start, end, text, _spread(text.split(), start, end))
-            for i, (text, start, end) in enumerate(s for s in timed if s[2] > s[1])
-        ]
-    given = [(i, word) for i, s in enumerate(sentences) for word in _tokens(s.text)]
-    times = _match([word for _, word in given], heard, duration_s)
-    placed = []
-    for i, sentence in enumerate(sentences):
-        words = tuple(Word(*span, word) for (j, word), span in zip(given, times, strict=True) if j == i)
-        placed.append(Utterance(str(i), words[0].start, words[-1].end, sentence.text, words))
-    return placed
-
-
-def _tokens(text: str) -> list[str]:
-    """Split into words; text without blanks (Chinese) into characters."""
-    words = text.split()
-    return words if len(words) > 1 or text.isascii() else list(text)
-
-
-def _spread(words: Sequence[str], start: float, end: float) -> tuple[Word, ...]:
-    """Share the time from `start` to `end` among words by their length."""
-    total = sum(map(len, words)) or 1
-    spread, at = [], start
-    for word in words:
-        until = at + (end - start) * len(word) / total
-        spread.append(Word(at, until, word))
-        at = until
-    return tuple(spread)
-
-
-def _match(words: Sequence[str], heard: Sequence[Word], duration_s: float) -> list[tuple[float, float]]:
-    """Find the time of each given word: of its recognised twin, or spread between the nearest twins."""
-
-    def plain(word: str) -> str:
-        return re.sub(r"\W", "", word).lower()
-
-    matcher = SequenceMatcher(None, [plain(w) for w in words], [plain(w.text) for w in heard], autojunk=False)
-    times: list[tuple[float, float] | None] = [None] * len(words)
-    for a, b, n in matcher.get_matching_blocks():
-        for k in range(n):
-            times[a + k] = (heard[b + k].start, heard[b + k].end)
-    first, last = (heard[0].start, heard[-1].end) if heard else (0.0, duration_s)
-    i = 0
-    while i < len(words):
-        if times[i] is None:
-            j = next((k for k in range(i, len(words)) if times[k] is not None), len(words))
-            before, after = times[i - 1] if i else None, times[j] if j < len(words) else None
-            start, end = before[1] if before else min(first, after[0]) if after else first, after[0] if after else last
-            for k, word in enumerate(_spread(words[i:j], start, max(start, end))):
-                times[i + k] = (word.start, word.end)
-            i = j
-        i += 1
-    return [span for span in times if span is not None]

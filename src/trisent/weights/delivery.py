@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 def ensure(name_or_id_or_folder: str | Path, *, on_progress: OnProgress = no_progress) -> Weights:
     """Return weights, fetching them when they are not here.
 
-    A folder is never fetched: what lies in it is the person's own business.
+    A folder is never fetched: what lies in it is the person's own business. But where the guide's `models/NAME` is no
+    folder, the catalog's NAME is meant.
 
     Raises:
         WeightsError: the folder does not exist, or nothing could deliver the weights.
@@ -27,7 +28,11 @@ def ensure(name_or_id_or_folder: str | Path, *, on_progress: OnProgress = no_pro
     if found := find(name_or_id_or_folder):
         return found
     if is_folder(name_or_id_or_folder):
-        raise _no_folder(Path(name_or_id_or_folder))
+        folder = Path(name_or_id_or_folder)
+        if not (name := _catalogued_models_folder(folder)):
+            raise _no_folder(folder)
+        logger.warning("%s", t("there is no folder {folder}; taking {name} of the catalog", folder=folder, name=name))
+        return ensure(name, on_progress=on_progress)
     return pull([str(name_or_id_or_folder)], on_progress=on_progress)[0]
 
 
@@ -76,6 +81,12 @@ def _pull_one(name: str, on_progress: OnProgress) -> Weights:
         msg = t("{name} was fetched but cannot be found; is another program cleaning the cache?", name=name)
         raise WeightsError(msg)
     return fetched
+
+
+def _catalogued_models_folder(folder: Path) -> str:
+    """Return NAME for an absent `models/NAME` that the catalog has, "" for any other folder."""
+    is_catalogued = (found := known(folder.name)) is not None and found.name == folder.name
+    return folder.name if is_catalogued and folder.parts == ("models", folder.name) and not folder.exists() else ""
 
 
 def _no_folder(folder: Path) -> WeightsError:

@@ -66,7 +66,8 @@ class _Block(nn.Module):
             y = F.relu6(self._bn0(self._expand_conv(y)))
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + y if self._residual else y
+        out: Tensor = x + y if self._residual else y
+        return out
 
 
 class EfficientNetLite0(nn.Module):
@@ -94,8 +95,8 @@ class EfficientNetLite0(nn.Module):
         x = F.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        x = F.relu6(self._bn1(self._conv_head(x)))
-        return x.mean(dim=(2, 3))  # [n, 1280]
+        features: Tensor = F.relu6(self._bn1(self._conv_head(x))).mean(dim=(2, 3))  # [n, 1280]
+        return features
 
 
 def load_efficientnet_lite0(file: Path) -> EfficientNetLite0:

@@ -1,0 +1,7 @@
+"""`python -m trisent` is `trisent`."""
+
+import sys
+
+from trisent.cli import main
+
+sys.exit(main())

@@ -1,0 +1,181 @@
+"""Opening a media file with PyAV: refusing what is none, choosing its streams, and giving out packets on one clock.
+
+Times are seconds from the beginning of the container, so that sound and pictures of one file agree.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from trisent.errors import MediaError
+from trisent.i18n import t
+from trisent.media.whole import check_whole
+
+logger = logging.getLogger(__name__)
+
+# FFmpeg reads these too: text as a picture of a terminal, and lists of other files, here or on the network.
+_NO_MEDIA = {"tty", "bin", "xbin", "adf", "idf", "hls", "dash", "concat", "ffmetadata"}
+# What is shown while music plays is no picture of the speaker.
+_COVER = Disposition.attached_pic | Disposition.timed_thumbnails
+# Formats in which the duration is written down. Elsewhere FFmpeg guesses it from the bit rate of the beginning, or from
+# the last time stamp, which is wrong when the clock restarts.
+_STATES_DURATION = {"mov", "matroska", "wav", "w64", "avi", "flv", "asf", "flac", "aiff", "caf", "gif"}
+# Of these, the ones that are cut off when they end much earlier.
+_WRITES_DURATION = {"mov", "matroska", "flv", "asf", "flac", "avi"}
+_CUT_S, _CUT_PART = 0.5, 0.02  # how much earlier
+_MAY_RESTART = 0x0200  # AVFMT_TS_DISCONT
+# In a format that may restart its clock, these jumps are restarts (as in ffmpeg's own program).
+_AHEAD_S, _BACK_S = 10.0, 0.1
+_APART_S = 1.0  # how far apart sound and pictures may be cut where two recordings were joined
+
+Packet: TypeAlias = "av.Packet[Any]"  # of any stream; PyAV knows the parameter only in its stubs
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """Open `path`; every way in which that, or the work inside, can fail is a MediaError naming the file."""
+    try:
+        _refuse(path)
+        # Absolute, because FFmpeg takes "12:30 talk.mp4" for a protocol; only files, because a list that passes for a
+        # video could name an address.
+        with av.open(
+            str(path.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        ) as container:
+            if _formats(container) & _NO_MEDIA:
+                raise MediaError(t("{path}: is a text or a list of files, not a video", path=path))
+            yield container
+    except av.error.FFmpegError as error:
+        message = (
+            "{path}: cannot be read as video or sound ({reason}); is it complete? Try playing it, or copy it again"
+        )
+        raise MediaError(t(message, path=path, reason=error.strerror or error)) from error
+    except OSError as error:  # permissions, a disk that went away
+        raise MediaError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
+
+
+def _refuse(path: Path) -> None:
+    if path.is_dir():
+        raise MediaError(t("{path}: is a folder, not a video; name the files in it, e.g. {path}/*.mp4", path=path))
+    if not path.exists():
+        raise MediaError(t("{path}: no such file", path=path))
+    if not path.is_file():
+        raise MediaError(t("{path}: is a device or a pipe, not a file; save it to a file first", path=path))
+    with path.open("rb") as file:  # raises when it may not be read
+        if not file.read(1):
+            raise MediaError(t("{path}: is empty (0 bytes); copy or download it again", path=path))
+    check_whole(path)
+
+
+def _formats(container: InputContainer) -> set[str]:
+    return set(container.format.name.split(","))
+
+
+def audio_stream(container: InputContainer) -> av.AudioStream | None:
+    """Choose the sound: the track marked as default, else the first."""
+    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
+
+
+def video_stream(container: InputContainer) -> av.VideoStream | None:
+    """Choose the moving pictures, likewise; the cover of a music file is none."""
+    streams = [s for s in container.streams.video if s.codec_context is not None and not s.disposition & _COVER]
+    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
+
+
+def origin_s(container: InputContainer) -> float:
+    """Return the time stamp of the beginning."""
+    return (container.start_time or 0) / av.time_base
+
+
+def stated_duration_s(container: InputContainer) -> float | None:
+    """Return the duration if the file states it; None when it does not, or FFmpeg only guesses it."""
+    if not container.duration or container.duration < 0 or not _formats(container) & _STATES_DURATION:
+        return None
+    return container.duration / av.time_base
+
+
+class Clock:
+    """Gives out the packets of a file and follows the time they reach; `end_s` holds that of each stream by index."""
+
+    def __init__(self, container: InputContainer, path: Path) -> None:
+        self._container, self._path = container, path
+        self._may_restart = bool(container.format.flags & _MAY_RESTART)
+        self._shifts_s = [0.0]  # one more after every restart
+        self._restarts, self._next_s = dict[int, int](), dict[int, float]()  # by stream: how many it has seen
+        self._origin_s, self._longest_s = origin_s(container), 0.0
+        self.end_s: dict[int, float] = {}
+
+    def packets(self, stream: Stream | None = None) -> Iterator[Packet]:
+        """Yield the packets of `stream`, or of all, to the end; then make sure that the end is where it should be.
+
+        Raises:
+            MediaError: the file ends long before the time it states.
+        """
+        for packet in self._container.demux():
+            self._place(packet)
+            if stream is None or packet.stream is stream:
+                yield packet
+        self._check_end()
+
+    def _place(self, packet: Packet) -> None:
+        """Close the jump when the clock restarts, as in recordings that were joined, and note the time reached."""
+        stamp = packet.pts if packet.dts is None else packet.dts
+        if stamp is None or not packet.time_base:
+            return
+        tick_s, index = float(packet.time_base), packet.stream_index
+        length_s = (packet.duration or 0) * tick_s
+        if self._may_restart:
+            shift_s = self._shift_s(index, stamp * tick_s)
+            self._next_s[index] = stamp * tick_s + shift_s + length_s
+            ticks = round(shift_s / tick_s)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+        start_s = (stamp if packet.pts is None else packet.pts) * tick_s - self._origin_s
+        before_s = self.end_s.get(index, start_s)
+        self._longest_s = max(self._longest_s, start_s + length_s - before_s)
+        self.end_s[index] = max(before_s, start_s + length_s)
+
+    def _shift_s(self, index: int, stamp_s: float) -> float:
+        """Return what to add to the stamps of a stream so that they go on from where they were."""
+        seen = self._restarts.setdefault(index, len(self._shifts_s) - 1)
+        next_s = self._next_s.get(index, stamp_s + self._shifts_s[seen])
+        jump_s = stamp_s + self._shifts_s[seen] - next_s
+        if not -_BACK_S <= jump_s <= _AHEAD_S:
+            # Streams meet the same restart one after the other; with the same shift they stay together.
+            together = seen + 1 < len(self._shifts_s) and abs(stamp_s + self._shifts_s[seen + 1] - next_s) < _APART_S
+            if not together:
+                self._shifts_s[seen + 1 :] = [self._shifts_s[seen] - jump_s]
+            self._restarts[index] = seen = seen + 1
+        return self._shifts_s[seen]
+
+    def _check_end(self) -> None:
+        stated_s = stated_duration_s(self._container)
+        if stated_s is None or not self.end_s or not _formats(self._container) & _WRITES_DURATION:
+            return
+        reached_s = max(self.end_s.values())
+        # The last picture may stay as long as any other did, and not every format says how long.
+        if stated_s - reached_s > max(_CUT_S, _CUT_PART * stated_s, self._longest_s) and not check_whole(self._path):
+            message = "{path}: is cut off: it ends at {reached:.1f} s of {stated:.1f} s; copy or download it again"
+            raise MediaError(t(message, path=self._path, reached=reached_s, stated=stated_s))
+
+
+def decoded(packets: Iterator[Packet], path: Path) -> Iterator[av.AudioFrame | av.VideoFrame]:
+    """Decode, passing over packets that are damaged, as players do."""
+    damaged = 0
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            damaged += 1
+            continue
+        for frame in frames:
+            if isinstance(frame, av.AudioFrame | av.VideoFrame):
+                yield frame
+    if damaged:
+        logger.warning("%s: %d damaged packets were passed over", path, damaged)
