@@ -12,6 +12,7 @@ import pytest
 from commands.conftest import Run
 from trisent.report import SCHEMA
 from trisent.samples import TALK
+from unit.extractors import tiny
 
 pytestmark = [pytest.mark.embedded, pytest.mark.usefixtures("embedded_weights")]
 
@@ -108,6 +109,29 @@ def test_a_model_one_trained_judges_ones_own_video(trisent: Run, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert document(done)["bundle"]["model"] == "concat"
     assert "synthetic data" in done.stderr
+
+
+def test_the_preset_pretrained_goes_the_whole_way_with_weights_placed_by_hand(trisent: Run, tmp_path: Path) -> None:
+    tiny.bert(tmp_path / "models" / "bert-base-uncased")
+    tiny.wav2vec(tmp_path / "models" / "wav2vec2-base")
+    tiny.resnet(tmp_path / "models" / "resnet50")
+    write_features(tmp_path / "data", {"text": 16, "audio": 16, "video": 256})
+    (tmp_path / "data" / "features.json").unlink()
+    trained = trisent("train", "data", "--epochs", 1, "--out", "bundle", "--device", "cpu", "--preset", "pretrained")
+    assert trained.returncode == 0, trained.stderr
+    done = trisent("predict", TALK, "--bundle", "bundle", "--json")
+    assert done.returncode == 0, done.stderr
+    assert document(done)["bundle"]["weights"]["text"]["name"] == "bert-base-uncased"
+
+
+def test_a_bundle_that_does_not_know_its_extractors_asks_for_the_preset(trisent: Run, tmp_path: Path) -> None:
+    write_features(tmp_path / "data", {"text": 768, "audio": 768, "video": 1415})
+    (tmp_path / "data" / "features.json").unlink()
+    assert trisent("train", "data", "--epochs", 1, "--out", "bundle", "--device", "cpu").returncode == 0
+    refused = trisent("predict", TALK, "--bundle", "bundle")
+    assert refused.returncode == 1
+    assert "--preset" in refused.stderr
+    assert trisent("predict", TALK, "--bundle", "bundle", "--preset", "embedded").returncode == 0
 
 
 def test_features_of_other_widths_are_refused_by_name(trisent: Run, tmp_path: Path) -> None:
