@@ -4,9 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from trisent.errors import WeightsError
 from trisent.weights import ensure
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Compute with one thread: on a busy machine, threads that wait for each other make small nets 40 times slower."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

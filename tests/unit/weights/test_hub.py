@@ -157,7 +157,7 @@ def test_an_address_without_scheme_is_ignored_with_a_warning(
 
 def test_an_absent_folder_is_not_fetched_but_explained(hub: HubServer) -> None:
     with pytest.raises(WeightsError) as caught:
-        ensure("mine/bert-base-uncased")
+        ensure(Path.cwd() / "mine" / "bert-base-uncased")
     message = str(caught.value)
     assert "model.safetensors (or pytorch_model.bin)" in message
     assert "config.json" in message
