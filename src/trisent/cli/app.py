@@ -6,6 +6,7 @@ import typer
 
 from trisent import __version__
 from trisent.cli import data, demo, predict, train, weights
+from trisent.cli.weights_words import Offline
 from trisent.i18n import LANGUAGES, t
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ def _options(
     ] = False,
     lang: Annotated[str, typer.Option(callback=_language, help=t("en or zh; otherwise as the system says"))] = "",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help=t("say more, and show tracebacks"))] = False,
+    offline: Offline = False,
 ) -> None:
     """Take the options that stand before the verb; `main` has acted on --lang and -v already."""
 

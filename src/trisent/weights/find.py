@@ -8,10 +8,11 @@ from pathlib import Path
 from trisent.config import checkout
 from trisent.errors import WeightsError
 from trisent.i18n import t
-from trisent.weights.catalog import Entry, File, by_digest, known
+from trisent.weights.catalog import Entry, File, by_digest, hub_id, known, listed
+from trisent.weights.catalog import entry as catalogued_entry
 from trisent.weights.digests import digest_like, sha256
 from trisent.weights.placed import Weights, use_placed, weights_files
-from trisent.weights.places import models_folders, own_cache, repo_folder, torch_checkpoints
+from trisent.weights.places import both_repo_folders, models_folders, own_cache, repo_folder, torch_checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +32,18 @@ def find(name_or_id_or_folder: str | Path, *, models_dirs: Sequence[Path] | None
     Raises:
         WeightsError: a folder lacks files, or a cached file is damaged.
     """
-    wanted = str(name_or_id_or_folder)
+    wanted = hub_id(str(name_or_id_or_folder))
     entry = known(wanted)
     if folder := _existing_folder(name_or_id_or_folder):
         return use_placed(folder, entry or known(folder.resolve().name))
     if is_folder(name_or_id_or_folder):
         return None
+    if (named := entry or listed(wanted)) is not None:
+        for models in models_folders() if models_dirs is None else models_dirs:
+            if weights_files(models / named.name, entry):
+                return use_placed(models / named.name, entry)
     if entry is None:
         return _find_uncatalogued(wanted) if is_hub_id(wanted) else None
-    for models in models_folders() if models_dirs is None else models_dirs:
-        if weights_files(models / entry.name, entry):
-            return use_placed(models / entry.name, entry)
     return find_cached(entry)
 
 
@@ -53,12 +55,12 @@ def find_cached(entry: Entry) -> Weights | None:
     """
     damaged: list[WeightsError] = []
     for folder, repo in cache_folders(entry):
-        paths = _complete(entry, folder, repo)
-        wrong = [(path, file.sha256) for file, path in paths if not _matches(path, file)]
+        paths = complete(entry, folder, repo)
+        wrong = [(path, file.sha256) for file, path in paths if not matches(path, file)]
         if paths and not wrong:
             main = paths[0][1]
             return Weights(entry.name, folder, main, sha256(main), pinned=True, licence=entry.licence)
-        if wrong and folder.name != entry.revision and all(_intact_blob(path) for path, _ in wrong):
+        if wrong and folder.name != entry.revision and all(intact_blob(path) for path, _ in wrong):
             logger.warning("%s is another revision of %s than the catalog's; looking further", folder, entry.name)
         elif wrong:
             damaged.append(_damaged(entry, *wrong[0]))
@@ -80,14 +82,24 @@ def _damaged(entry: Entry, path: Path, expected: str) -> WeightsError:
     )
 
 
+def named_entry(name: str) -> Entry:
+    """Look up weights by name or alias; a hub id outside the catalog is an unpinned entry of its own.
+
+    Raises:
+        WeightsError: it is neither.
+    """
+    if listed(name) is None and is_hub_id(name):
+        return Entry(name, None, "", "", (), repo=name, unpinned=True)
+    return catalogued_entry(name)
+
+
 def cache_folders(entry: Entry) -> Iterator[tuple[Path, str]]:
     """List the cache folders that may hold `entry`, each with the hub repository it is of ("" for none)."""
     repos = {(file.repo or entry.repo): (file.revision or entry.revision) for file in entry.files}
     for repo, revision in repos.items():
         if repo:
-            # A model that was once fetched by its old name lies in a folder without the organisation.
-            for folder in (repo_folder(repo), repo_folder(repo.partition("/")[2])):
-                yield from ((snapshot, repo) for snapshot in _snapshots(folder, revision))
+            for folder in both_repo_folders(repo):
+                yield from ((snapshot, repo) for snapshot in snapshots(folder, revision))
     if entry.url:
         yield torch_checkpoints(), ""
     yield own_cache() / entry.name, ""
@@ -115,25 +127,27 @@ def _existing_folder(wanted: str | Path) -> Path | None:
 
 
 def _find_uncatalogued(repo: str) -> Weights | None:
-    for snapshot in _snapshots(repo_folder(repo), ""):
+    for snapshot in snapshots(repo_folder(repo), ""):
         if (files := weights_files(snapshot, None)) and (snapshot / "config.json").is_file():
             digest = sha256(files[0])
-            licence = recognised.licence if (recognised := by_digest(digest)) else t("unknown")
+            recognised = by_digest(digest)
+            described = recognised or listed(repo)
+            licence = described.licence if described else t("unknown")
             return Weights(repo, snapshot, files[0], digest, pinned=recognised is not None, licence=licence)
     return None
 
 
-def _snapshots(repo: Path, revision: str) -> list[Path]:
+def snapshots(repo: Path, revision: str) -> list[Path]:
     """List the snapshots of a repository in the cache: the pinned one, the one of main, the others."""
     try:
         main = (repo / "refs" / "main").read_text(encoding="utf-8").strip()
     except OSError:
         main = ""
-    snapshots = sorted(folder for folder in repo.glob("snapshots/*") if folder.is_dir())
-    return sorted(snapshots, key=lambda folder: (folder.name != revision, folder.name != main))
+    folders = sorted(folder for folder in repo.glob("snapshots/*") if folder.is_dir())
+    return sorted(folders, key=lambda folder: (folder.name != revision, folder.name != main))
 
 
-def _complete(entry: Entry, folder: Path, repo: str) -> list[tuple[File, Path]]:
+def complete(entry: Entry, folder: Path, repo: str) -> list[tuple[File, Path]]:
     """Pair the needed files with their paths in `folder`, the main weights first; empty when one is missing."""
     paths: list[tuple[File, Path]] = []
     for needed in sorted(entry.needed, key=lambda file: file.role != "weights"):
@@ -145,15 +159,21 @@ def _complete(entry: Entry, folder: Path, repo: str) -> list[tuple[File, Path]]:
         if not here:
             return []
         # The right one of two counts: a damaged file does not stand in the way of its sound alternative.
-        paths.append(next((pair for pair in here if len(here) > 1 and _matches(pair[1], pair[0])), here[0]))
+        paths.append(next((pair for pair in here if len(here) > 1 and matches(pair[1], pair[0])), here[0]))
     return paths
 
 
-def _matches(path: Path, file: File) -> bool:
+def is_right(path: Path, file: File) -> bool:
+    """Say whether `path` is there with exactly the bytes of `file`."""
+    return path.is_file() and matches(path, file)
+
+
+def matches(path: Path, file: File) -> bool:
+    """Say whether the bytes of `path` are those of `file`."""
     return path.stat().st_size == file.bytes and digest_like(file.sha256, path) == file.sha256
 
 
-def _intact_blob(path: Path) -> bool:
+def intact_blob(path: Path) -> bool:
     """Say whether a file of the Hugging Face cache is what its blob's name says: sound, only of another revision."""
     blob = path.resolve()
     return _DIGEST.fullmatch(blob.name) is not None and digest_like(blob.name, blob) == blob.name

@@ -16,16 +16,17 @@ from trisent.errors import WeightsError
 from trisent.i18n import t
 from trisent.types import OnProgress, no_progress
 from trisent.weights.catalog import Entry, File, Role
-from trisent.weights.connection import client, moved_away, offline, what_failed
+from trisent.weights.connection import offline
 from trisent.weights.download import check_disk, download, holds
+from trisent.weights.listing import ListingError, listing
 from trisent.weights.places import landing, repo_folder
+from trisent.weights.room import room_urls
 from trisent.weights.sources import SourcesFailedError
 
 logger = logging.getLogger(__name__)
 
 ENDPOINTS = ("https://huggingface.co", "https://hf-mirror.com")
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _TEXT_FILE = re.compile(
     r"(config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab"
     r"|vocabulary|merges)\.(json|txt)"
@@ -82,8 +83,8 @@ def hub_entry(repo: str) -> Entry:
     causes: list[str] = []
     for endpoint in endpoints():
         try:
-            revision, tree = _listing(endpoint, repo)
-        except _ListingError as error:
+            revision, tree = listing(endpoint, repo)
+        except ListingError as error:
             causes.append(f"{urlsplit(endpoint).netloc}: {error}")
             logger.warning("%s from %s: %s", repo, endpoint, error)
             continue
@@ -113,7 +114,7 @@ def urls(entry: Entry, file: File) -> list[str]:
     """List the addresses of `file`: of every hub the pinned commit, then main, which its digest makes as safe."""
     repo, revision = file.repo or entry.repo, file.revision or entry.revision
     if not repo:
-        return [entry.url]
+        return list(dict.fromkeys([*room_urls(entry, file), entry.url]))
     return [f"{hub}/{repo}/resolve/{at}/{quote(file.path)}" for hub in endpoints() for at in (revision, "main")]
 
 
@@ -170,44 +171,6 @@ def _point_main(repo: Path, revision: str) -> None:
     beside = main.with_name(f".main.{os.getpid()}.part")
     beside.write_text(revision, encoding="utf-8")
     beside.replace(main)
-
-
-class _ListingError(Exception):
-    """A hub did not list the repository."""
-
-
-def _listing(endpoint: str, repo: str) -> tuple[str, list[dict[str, Any]]]:
-    """Ask a hub for the commit of main, and the files of that commit."""
-    info = _json(f"{endpoint}/api/models/{repo}/revision/main")
-    revision = info.get("sha") if isinstance(info, dict) else None
-    if not isinstance(revision, str) or not _COMMIT.fullmatch(revision):
-        raise _ListingError(t("names no commit"))
-    tree = _json(f"{endpoint}/api/models/{repo}/tree/{revision}?recursive=true")
-    if not isinstance(tree, list) or not all(isinstance(row, dict) and "path" in row for row in tree):
-        raise _ListingError(t("lists no files"))
-    return revision, tree
-
-
-def _json(url: str) -> Any:  # Any: what JSON holds
-    import httpx2
-
-    try:
-        with client() as http:
-            response = http.get(url)
-            for _ in range(5):
-                if response.next_request is None:
-                    break
-                if host := moved_away(response):
-                    raise _ListingError(t("does not have it and points to {host}", host=host))
-                response = http.send(response.next_request)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise _ListingError(what_failed(error)[1]) from error
-    if response.status_code != 200:
-        raise _ListingError(t("HTTP {status}", status=response.status_code))
-    try:
-        return response.json()
-    except ValueError as error:
-        raise _ListingError(t("sends a web page instead of the file (a log-in portal or a block page?)")) from error
 
 
 def _choose(tree: Sequence[dict[str, Any]]) -> tuple[File, ...]:

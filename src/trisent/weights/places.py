@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from trisent.config import checkout, home
 from trisent.weights.catalog import Entry, File
@@ -38,13 +39,24 @@ def repo_folder(repo: str) -> Path:
     return hub_cache() / f"models--{repo.replace('/', '--')}"
 
 
+def both_repo_folders(repo: str) -> tuple[Path, Path]:
+    """Return the folders of a hub repository: under ORG/NAME, and under NAME, as some were called in former times."""
+    return repo_folder(repo), repo_folder(repo.partition("/")[2])
+
+
 def landing(entry: Entry, file: File) -> Path:
     """Return where `file` of `entry` lands when it is pulled."""
     if entry.package:
         return own_cache() / entry.name / file.path
     if repo := file.repo or entry.repo:
-        return repo_folder(repo) / "snapshots" / (file.revision or entry.revision) / file.path
+        return _snapshot(repo, file.revision or entry.revision) / file.path
     return torch_checkpoints() / file.path
+
+
+def _snapshot(repo: str, revision: str) -> Path:
+    """Return the folder of a commit; the one begun under the repository's old name goes on, lest 440 MB lie twice."""
+    wanted, old = (folder / "snapshots" / revision for folder in both_repo_folders(repo))
+    return old if old.is_dir() and not wanted.is_dir() else wanted
 
 
 def _from_variable(value: str) -> Path:
@@ -54,3 +66,12 @@ def _from_variable(value: str) -> Path:
 def _user_cache() -> Path:
     # huggingface_hub and torch both honour XDG_CACHE_HOME on every system, and fall back to ~/.cache on Windows too.
     return _from_variable(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+
+
+def exported_path(entry: Entry, file: File) -> str:
+    """Return where `file` is in an exported folder, and so on a server of one: the address it has on its own server."""
+    if entry.package:
+        return f"packages/{entry.name}/{file.path}"
+    if repo := file.repo or entry.repo:
+        return f"{repo}/resolve/{file.revision or entry.revision}/{file.path}"
+    return urlsplit(entry.url).path.lstrip("/")

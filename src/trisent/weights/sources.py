@@ -11,6 +11,10 @@ from trisent.i18n import t
 
 logger = logging.getLogger(__name__)
 
+# When a host could not be reached: the next file need not find out again, it asks the other hosts first.
+_down: dict[str, float] = {}
+_DOWN_FOR_S = 300.0
+
 
 class SourcesFailedError(WeightsError):
     """No source delivered the file; `causes` says in one line what was wrong with each."""
@@ -29,12 +33,18 @@ class LeaveError(Exception):
 
 
 class AgainError(Exception):
-    """An attempt failed that may succeed later, after `wait_s` if the source asked for it."""
+    """An attempt failed that may succeed later, after `wait_s` if the source asked for it.
 
-    def __init__(self, cause: str, *, wait_s: float | None = None, whole_host: bool = False) -> None:
+    `whole_host`: no address of its host can be reached now; `all_wait`: its host counts the requests to all of them.
+    """
+
+    def __init__(
+        self, cause: str, *, wait_s: float | None = None, whole_host: bool = False, all_wait: bool = False
+    ) -> None:
         super().__init__(cause)
         self.wait_s = wait_s
         self.whole_host = whole_host
+        self.all_wait = all_wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +55,19 @@ class Patience:
     connect_tries: int = 2  # a host that cannot be reached at all costs `connect_s` each time
     first_wait_s: float = 1.0
     longest_wait_s: float = 60.0
-    connect_s: float = 8.0
+    # Enough for the first packet and two repeats of it (after 1 and 3 s). Where a wall swallows packets, three hubs
+    # with two tries each are given up after 24 s.
+    connect_s: float = 4.0
     read_s: float = 20.0
     # Below this rate over a window another source is tried, when there is one.
     slow_bytes_per_s: int = 20 << 10
     window_s: float = 15.0
+    # Further connections are opened when one has given less than this over `judge_s`, and much is left to fetch.
+    connections: int = 4
+    judge_s: float = 2.0
+    fast_bytes_per_s: int = 24 << 20
+    worth_bytes: int = 32 << 20
+    piece_bytes: int = 8 << 20
 
     def __post_init__(self) -> None:
         if min(self.tries, self.connect_tries) < 1:
@@ -66,12 +84,16 @@ class Source:
     gone: bool = False  # left for good
     fails: int = 0  # in a row, without a new byte
     spoilt: int = 0  # times it had a part in wrong bytes
+    rate: float | None = None  # bytes a second, when it was last found slow
     not_before: float = 0.0
 
     @property
     def host(self) -> str:
-        """Name the host, with its port."""
-        return urlsplit(self.url).netloc
+        """Name the host, with its port; an address that is none names itself."""
+        try:
+            return urlsplit(self.url).netloc or self.url
+        except ValueError:
+            return self.url
 
 
 @dataclass(slots=True)
@@ -97,13 +119,17 @@ class Sources:
             )
             raise SourcesFailedError(msg, causes)
         now = time.monotonic()
-        source = min(live, key=lambda s: (max(0.0, s.not_before - now), s.fails))
+        source = min(live, key=lambda s: (max(0.0, s.not_before - now), _was_down(s.host, now), s.fails))
         time.sleep(max(0.0, source.not_before - now))
         return source
 
-    def others(self, source: Source) -> bool:
-        """Say whether another source is left besides this one."""
-        return any(not other.gone and other is not source for other in self.all)
+    def is_beaten(self, source: Source, rate: float) -> bool:
+        """Say whether `rate` is slow for a source, and another source is left that is not known to be slower."""
+        if rate >= self.patience.slow_bytes_per_s:
+            return False
+        source.rate = rate
+        others = [other for other in self.all if not other.gone and other.host != source.host]
+        return any(other.rate is None or other.rate > rate for other in others)
 
     def leave(self, source: Source, error: LeaveError) -> None:
         """Ask `source` no more."""
@@ -120,7 +146,10 @@ class Sources:
             wait_s = min(error.wait_s, self.patience.longest_wait_s)
         for one in self._same(source, whole_host=error.whole_host):
             one.fails, one.cause, one.gone = fails, str(error), one.gone or fails >= limit
+        for one in self._same(source, whole_host=error.whole_host or error.all_wait):
             one.not_before = time.monotonic() + wait_s
+        if error.whole_host:
+            _down[source.host] = time.monotonic()
         logger.warning("%s from %s: %s; asking again in %.1f s", self.file, source.host, error, wait_s)
 
     def blame(self, cause: str) -> None:
@@ -139,3 +168,7 @@ class Sources:
 
     def _same(self, source: Source, *, whole_host: bool) -> list[Source]:
         return [one for one in self.all if one.host == source.host] if whole_host else [source]
+
+
+def _was_down(host: str, now: float) -> bool:
+    return now - _down.get(host, -_DOWN_FOR_S) < _DOWN_FOR_S

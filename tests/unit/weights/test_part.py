@@ -1,0 +1,66 @@
+"""The part of a file: stretches claimed, written in any order, hashed as one."""
+
+import hashlib
+import random
+from contextlib import ExitStack
+from pathlib import Path
+
+from trisent.weights.part import Part
+
+DATA = random.Random(5).randbytes(10_000)
+
+
+def new(folder: Path) -> Part:
+    return Part(folder / "f", len(DATA), hashlib.sha256(DATA).hexdigest())
+
+
+def test_stretches_do_not_overlap_and_cover_the_file(tmp_path: Path) -> None:
+    part = new(tmp_path)
+    with ExitStack() as stack:
+        claims = [stack.enter_context(part.stretch(at_most=3000)) for _ in range(5)]
+        spans = [(claim.at, claim.end) for claim in claims if claim]
+    assert spans == [(0, 3000), (3000, 6000), (6000, 9000), (9000, 10_000)]
+    assert claims[4] is None
+
+
+def test_what_is_given_back_is_claimed_again_less_what_was_written(tmp_path: Path) -> None:
+    part = new(tmp_path)
+    with part.stretch(at_most=3000) as first:
+        assert first is not None
+        part.write(first, DATA[:500])
+    with part.stretch(at_most=3000) as again:
+        assert again is not None
+        assert (again.at, again.end) == (500, 3500)
+
+
+def test_bytes_written_in_any_order_have_the_files_digest(tmp_path: Path) -> None:
+    part = new(tmp_path)
+    part.spread()
+    with ExitStack() as stack:
+        claims = [stack.enter_context(part.stretch(at_most=3000)) for _ in range(4)]
+        for claim in (claims[2], claims[3], claims[0], claims[1]):
+            assert claim is not None
+            part.write(claim, DATA[claim.at : claim.end])
+    assert part.found() == part.digest
+    part.install()
+    assert (tmp_path / "f").read_bytes() == DATA
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_does_not_fit_a_stretch_is_left_out(tmp_path: Path) -> None:
+    part = new(tmp_path)
+    with part.stretch(at_most=len(DATA)) as stretch:
+        assert stretch is not None
+        part.narrow(stretch, at_most=100)
+        part.write(stretch, DATA[:500])
+    assert part.done == 100
+    assert part.path.stat().st_size == 100
+
+
+def test_while_bytes_come_in_order_there_is_no_journal(tmp_path: Path) -> None:
+    part = new(tmp_path)
+    with part.stretch(at_most=len(DATA)) as stretch:
+        assert stretch is not None
+        part.write(stretch, DATA[:500])
+    assert not part.journal_path.exists()
+    assert new(tmp_path).load() == 500
