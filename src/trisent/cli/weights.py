@@ -11,7 +11,7 @@ from trisent.i18n import t
 app = typer.Typer(no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help=t("print JSON instead of tables"))]
 _Preset = Annotated[str | None, typer.Option(help=t("all weights of a preset: embedded or pretrained"))]
-_Names = Annotated[list[str] | None, typer.Argument(metavar="NAME…", help=t("catalog names or hub ids ORG/NAME"))]
+_Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help=t("catalog names or hub ids ORG/NAME"))]
 
 
 def _wanted(names: list[str] | None, preset: str | None) -> list[str]:
