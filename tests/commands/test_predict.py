@@ -75,6 +75,7 @@ def test_pretrained_without_a_bundle_says_how_to_get_one(trisent: Run) -> None:
         (["predict", TALK, "--bundle", "nowhere"], 1, "nowhere"),
         (["predict", TALK, "--text", "absent.txt"], 2, "absent.txt"),
         (["predict", TALK, "--device", "abacus"], 2, "abacus"),
+        (["predict", TALK, "--out", TALK], 1, "talk.mp4: File exists"),
         (["judge"], 2, "judge"),
         (["--lang", "xx", "demo"], 2, "xx"),
     ],

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from trisent.i18n import t
@@ -34,20 +42,25 @@ def progress_console() -> Console:
 
 @contextmanager
 def progress(*, of_bytes: bool) -> Iterator[OnProgress]:
-    """Show a bar for each `what` that is reported on, in bytes or in pieces."""
-    numbers = (
-        [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [TextColumn("{task.completed:.0f}/{task.total:.0f}")]
-    )
+    """Show a bar for each `what` that is reported on, in bytes or in pieces; nothing before the first report."""
+    pieces = TextColumn("{task.completed:.0f}/{task.total:.0f}")
+    numbers = [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [pieces]
     columns = [TextColumn("{task.description}"), BarColumn(), *numbers, TimeRemainingColumn()]
-    with Progress(*columns, console=progress_console()) as bars:
-        tasks: dict[str, Any] = {}  # rich's TaskID
+    bars = Progress(*columns, console=progress_console())
+    tasks: dict[str, TaskID] = {}
 
-        def on_progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+    def on_progress(what: str, done: int, total: int) -> None:
+        if not tasks:
+            bars.start()
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)
 
+    try:
         yield on_progress
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def show_video(video: VideoPrediction) -> None:

@@ -52,7 +52,8 @@ def _explain(error: Exception) -> int:
             1,
         )
     if isinstance(error, OSError):
-        return _fail(t("error: {reason}", reason=error), 1)
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _fail(t("error: {reason}", reason=reason), 1)
     message = "error: trisent has a fault: {kind}: {reason}. Run it again with -v and report what it prints"
     return _fail(t(message, kind=type(error).__name__, reason=error), 1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trisent.cli.guard import guarded
 from trisent.i18n import set_language, t
-from trisent.types import Modality, OnProgress
+from trisent.types import Modality
 
 _DATA_DIR = Path("data/mosei/processed_cleaned_correct")  # the guide's
 
@@ -56,22 +56,13 @@ def _in_chinese(work: Callable[[], None]) -> int:
 
 
 def _extractor(modality: Modality) -> None:
-    from contextlib import ExitStack
-
     from trisent.cli.console import progress
     from trisent.extractors.check import check_extractor
 
     # Every failed try of every source is a warning, as are weights that are not the catalog's; the check sums it up.
     for name in ("trisent.weights.sources", "trisent.weights.placed"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with ExitStack() as stack:
-        bars: list[OnProgress] = []
-
-        def on_progress(what: str, done: int, total: int) -> None:
-            if not bars:  # no bar before there is a byte
-                bars.append(stack.enter_context(progress(of_bytes=True)))
-            bars[0](what, done, total)
-
+    with progress(of_bytes=True) as on_progress:
         check_extractor(modality, print, on_progress=on_progress)
 
 

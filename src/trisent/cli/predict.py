@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help=t("any files with sound or pictures"))],
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help=t("any files with sound or pictures"))],
     text: Annotated[
         str | None,
         typer.Option(
@@ -63,6 +63,8 @@ def judge(
 ) -> "Results":
     """Judge videos with progress on stderr; write the report when `out` names a folder."""
     where = bundle or _shipped_bundle(preset or "embedded")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # better refused now than after the work
     from trisent.cli.console import progress
     from trisent.predictor import Predictor
     from trisent.report import Results, write_report

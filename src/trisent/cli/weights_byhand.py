@@ -11,7 +11,7 @@ from trisent.errors import UsageError
 from trisent.i18n import t
 from trisent.types import OnProgress
 
-_Paths = Annotated[list[Path], typer.Argument(metavar="PATH…", help=t("files, folders, zip archives or wheels"))]
+_Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help=t("files, folders, zip archives or wheels"))]
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", help=t("the folder for a stick or a class-room"))]
 _Host = Annotated[str, typer.Option(help=t("the address to listen on; 0.0.0.0 for everybody in the network"))]
 _Port = Annotated[int, typer.Option(min=0, max=65535, help=t("the port to listen on; 0 takes a free one"))]

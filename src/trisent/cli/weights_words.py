@@ -10,7 +10,7 @@ from trisent.i18n import t
 
 Json = Annotated[bool, typer.Option("--json", help=t("print JSON instead of tables"))]
 Preset = Annotated[str | None, typer.Option(help=t("all weights of a preset: embedded or pretrained"))]
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME…", help=t("catalog names or hub ids ORG/NAME"))]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help=t("catalog names or hub ids ORG/NAME"))]
 
 
 def _go_offline(wanted: bool) -> bool:

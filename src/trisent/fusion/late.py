@@ -88,11 +88,13 @@ class LateFusion(nn.Module):
 def class_logits(mean: Tensor, std: Tensor) -> Tensor:
     """Log-probability [n, 7] of each class -3..3 under a normal distribution, cut at the half numbers.
 
-    >>> class_logits(torch.zeros(1), torch.ones(1)).exp()[0, 3].item()  # erf(0.5 / sqrt(2))
-    0.3829...
+    Nothing lies beyond the outermost classes, so the distribution ends at -3.5 and 3.5. All classes are then of one
+    width, and the most probable one is the one the mean lies in.
+
+    >>> class_logits(torch.zeros(1), torch.ones(1)).exp()[0, 3].item()  # erf(0.5 / sqrt(2)) / erf(3.5 / sqrt(2))
+    0.3831...
     """
-    edges = torch.arange(SENTIMENT_MIN + 0.5, SENTIMENT_MAX, device=mean.device)  # -2.5 .. 2.5
-    below = torch.special.ndtr((edges - mean.unsqueeze(-1)) / std.unsqueeze(-1))  # [n, 6]
-    zero, one = torch.zeros_like(below[:, :1]), torch.ones_like(below[:, :1])
-    mass = torch.diff(torch.cat([zero, below, one], dim=1), dim=1)
-    return mass.clamp(min=_SMALLEST_PROBABILITY).log()
+    edges = torch.arange(SENTIMENT_MIN - 0.5, SENTIMENT_MAX + 1.0, device=mean.device)  # -3.5 .. 3.5
+    below = torch.special.ndtr((edges - mean.unsqueeze(-1)) / std.unsqueeze(-1))  # [n, 8]
+    mass = torch.diff(below, dim=1).clamp(min=_SMALLEST_PROBABILITY)
+    return (mass / mass.sum(dim=1, keepdim=True)).log()
