@@ -8,7 +8,6 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +21,7 @@ from trisent.weights.listing import ListingError, listing
 from trisent.weights.places import landing, repo_folder
 from trisent.weights.room import room_urls
 from trisent.weights.sources import SourcesFailedError
+from trisent.weights.store import point_main
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def pull_hub(entry: Entry, on_progress: OnProgress = no_progress) -> None:
         fetched.append(_fetch(entry, file, report))
     for file in (*fetched, *entry.needed):
         if repo := file.repo or entry.repo:
-            _point_main(repo_folder(repo), file.revision or entry.revision)
+            point_main(repo_folder(repo), file.revision or entry.revision)
 
 
 def hub_entry(repo: str) -> Entry:
@@ -160,17 +160,6 @@ def _refuse_offline(name: str) -> None:
             variable=variable,
         )
         raise WeightsError(msg)
-
-
-def _point_main(repo: Path, revision: str) -> None:
-    """Let the cache's `main` be `revision`, unless another tool has put its own there."""
-    main = repo / "refs" / "main"
-    if main.is_file() or not (repo / "snapshots" / revision).is_dir():
-        return
-    main.parent.mkdir(parents=True, exist_ok=True)
-    beside = main.with_name(f".main.{os.getpid()}.part")
-    beside.write_text(revision, encoding="utf-8")
-    beside.replace(main)
 
 
 def _choose(tree: Sequence[dict[str, Any]]) -> tuple[File, ...]:
