@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trisent.errors import UsageError
+from trisent.i18n import t
 from trisent.types import Modality
 
 
@@ -49,3 +51,14 @@ PRESETS = {
         },
     ),
 }
+
+
+def named_preset(name: str) -> Preset:
+    """Return the preset `name`.
+
+    Raises:
+        UsageError: no preset has that name.
+    """
+    if name not in PRESETS:
+        raise UsageError(t("no preset is called {name!r}; there are: {names}", name=name, names=", ".join(PRESETS)))
+    return PRESETS[name]

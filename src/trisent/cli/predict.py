@@ -87,10 +87,9 @@ def judge(
 
 def _shipped_bundle(preset: str) -> str:
     from trisent.checkpoint import shipped_bundles
-    from trisent.config import PRESETS
+    from trisent.config import named_preset
 
-    if preset not in PRESETS:
-        raise UsageError(t("no preset is called {name!r}; there are: {names}", name=preset, names=", ".join(PRESETS)))
+    named_preset(preset)
     if preset not in shipped_bundles():
         message = (
             "no trained fusion model ships for the preset {preset}: train one on your features (trisent train DATA "

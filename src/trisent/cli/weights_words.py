@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from trisent.errors import UsageError
 from trisent.i18n import t
 
 Json = Annotated[bool, typer.Option("--json", help=t("print JSON instead of tables"))]
@@ -34,9 +33,9 @@ def wanted_names(names: list[str] | None, preset: str | None) -> list[str]:
     Raises:
         UsageError: there is no such preset.
     """
-    from trisent.config import PRESETS
+    from trisent.config import named_preset
     from trisent.weights import entries
 
-    if preset is not None and preset not in PRESETS:
-        raise UsageError(t("no preset is called {name!r}; there are: {names}", name=preset, names=", ".join(PRESETS)))
+    if preset is not None:
+        named_preset(preset)
     return [*(names or ()), *(e.name for e in entries(preset) if preset)]

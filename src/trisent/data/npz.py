@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trisent.config import PRESETS
+from trisent.config import named_preset
 from trisent.data.sample import GUIDE_DIMS, write_sample
 from trisent.data.splits import DataSet, Split, provenance_from_json
 from trisent.errors import DataError, UsageError
@@ -203,8 +203,8 @@ def settle_preset(data: DataSet, asked: str | None) -> str | None:
     Raises:
         UsageError: no preset has that name, or the data say otherwise.
     """
-    if asked is not None and asked not in PRESETS:
-        raise UsageError(t("no preset is called {name!r}; there are: {names}", name=asked, names=", ".join(PRESETS)))
+    if asked is not None:
+        named_preset(asked)
     if asked and data.preset and asked != data.preset:
         message = t(
             "--preset {asked} contradicts features.json, which says {found}. "

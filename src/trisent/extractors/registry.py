@@ -3,7 +3,7 @@
 import importlib
 from typing import Any, cast
 
-from trisent.config import PRESETS
+from trisent.config import named_preset
 from trisent.errors import UsageError
 from trisent.extractors.base import Extractor
 from trisent.i18n import t
@@ -41,11 +41,10 @@ def preset_extractors(
         UsageError: no preset has that name.
         WeightsError: weights cannot be had.
     """
-    if preset not in PRESETS:
-        raise UsageError(t("no preset is called {name!r}; there are: {names}", name=preset, names=", ".join(PRESETS)))
+    chosen = named_preset(preset).extractors
     extractors = {}
     for modality in MODALITIES:
-        name, weights, options = PRESETS[preset].extractors[modality]
+        name, weights, options = chosen[modality]
         made = extractor_class(name)(weights, device=device, on_progress=on_progress, **options)
         extractors[modality] = cast(Extractor[Any], made)
     return extractors
