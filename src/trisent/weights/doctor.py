@@ -117,7 +117,7 @@ def _clock(probes: Sequence[Probe]) -> list[Finding]:
 
 
 def _package_index() -> Finding:
-    from trisent.weights.package_index import pip_is_here, pips_reason, run_pip
+    from trisent.weights.which_pip import pip_is_here, pips_reason, run_pip
 
     found = Finding(t("package index"), "ok", "", "")
     if variable := offline(own_only=True):

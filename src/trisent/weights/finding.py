@@ -74,5 +74,5 @@ def usual_fix(state: State) -> str:
         "rate-limited": t("wait five minutes, then: {command}", command=PULL),
         "http": t("{command}   # or run the same command later", command=mirror),
         "clock": "w32tm /resync" if os.name == "nt" else "sudo timedatectl set-ntp true",
-        "no-pip": t("run: python -m ensurepip (with uv: uv pip install pip)"),
+        "no-pip": t("install pip: uv pip install pip, or python3-venv and python3-pip of your system"),
     }.get(state, "")

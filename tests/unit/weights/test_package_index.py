@@ -12,10 +12,12 @@ import pytest
 
 from trisent.errors import WeightsError
 from trisent.weights import entry, find, pull
+from unit.weights.index_server import index_server
 from unit.weights.tiny import MTCNN, build_wheel, environment
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
+MODULE = importlib.import_module("trisent.weights.package_index")
 MEMBERS = {f"facenet_pytorch/data/{name}": data for name, data in MTCNN.items()}
 
 
@@ -96,9 +98,37 @@ def test_pips_own_reason_is_told_with_the_next_command(tmp_path: Path) -> None:
     assert visible(tmp_path / "home/weights") == []
 
 
-def test_an_environment_without_pip_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(WeightsError, match="python -m ensurepip"):
+def test_a_wheel_that_breaks_off_is_fetched_again(
+    index: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    build_wheel(index, package="facenet-pytorch", version="2.6.0", members={**MEMBERS, "x": os.urandom(10**5)})
+    with index_server(index) as server:
+        server.broken = 2
+        for variable in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+            monkeypatch.delenv(variable)
+        monkeypatch.setenv("PIP_INDEX_URL", server.url)
+        monkeypatch.setenv("PIP_RESUME_RETRIES", "0")
+        monkeypatch.setattr(MODULE, "_WAITS_S", (0.0, 0.0))
+        assert pull(["mtcnn"])[0].pinned
+        assert sum(path.endswith(".whl") for path in server.asked) == 3
+    assert caplog.text.count("asking again") == 2
+
+
+def test_what_the_index_does_not_have_is_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with index_server(tmp_path / "empty") as server:
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.setenv("PIP_INDEX_URL", server.url)
+        with pytest.raises(WeightsError, match="No matching distribution"):
+            pull(["mtcnn"])
+        assert len(server.asked) == 1
+    assert "asking again" not in caplog.text
+
+
+def test_an_environment_without_any_pip_is_told_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "pip_is_here", lambda: False)
+    with pytest.raises(WeightsError, match="uv pip install pip"):
         pull(["mtcnn"])
 
 
@@ -118,8 +148,7 @@ def test_the_remains_of_a_killed_process_are_removed(index: Path, tmp_path: Path
 def test_ctrl_c_ends_pip_and_removes_everything(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build_wheel(index, package="facenet-pytorch", version="2.6.0", members=MEMBERS)
     started: list[subprocess.Popen[bytes]] = []
-    module = importlib.import_module("trisent.weights.package_index")
-    start: Callable[..., subprocess.Popen[bytes]] = module.run_pip
+    start: Callable[..., subprocess.Popen[bytes]] = MODULE.run_pip
 
     def remember(*arguments: str, environment: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
         started.append(start(*arguments, environment=environment, output=output))
@@ -128,7 +157,7 @@ def test_ctrl_c_ends_pip_and_removes_everything(index: Path, tmp_path: Path, mon
     def ctrl_c(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "run_pip", remember)
+    monkeypatch.setattr(MODULE, "run_pip", remember)
     with pytest.raises(KeyboardInterrupt):
         pull(["mtcnn"], on_progress=ctrl_c)
     assert started[0].returncode is not None
