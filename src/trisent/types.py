@@ -28,6 +28,7 @@ SAMPLE_RATE_HZ = 16_000
 Floats = NDArray[np.float32]
 
 # Called while something takes long: (what, done, total), in units of the caller's choice (bytes, utterances, steps).
+# Of bytes, `what` is a name or "name: detail"; the detail changes meanwhile: the file, and the host it comes from.
 OnProgress = Callable[[str, int, int], None]
 
 

@@ -76,7 +76,7 @@ def pull(
             t("say which weights: trisent weights pull NAME, or --preset embedded (see: trisent weights list)")
         )
     from trisent.cli.console import print_json, progress
-    from trisent.cli.weights_plan import show_plan
+    from trisent.cli.weights_plan import show_plan, with_total
     from trisent.weights import plan
     from trisent.weights import pull as pull_weights
 
@@ -88,7 +88,7 @@ def pull(
     if dry_run:
         return
     with progress(of_bytes=True) as on_progress:
-        pulled = pull_weights(wanted, on_progress=on_progress)
+        pulled = pull_weights(wanted, on_progress=with_total(on_progress, planned))
     if as_json:
         print_json([{"name": w.name, "folder": str(w.folder), "sha256": w.digest, "pinned": w.pinned} for w in pulled])
         return

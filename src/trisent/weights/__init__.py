@@ -7,7 +7,8 @@ from trisent.weights.doctor import doctor
 from trisent.weights.export import Exported, export
 from trisent.weights.find import find
 from trisent.weights.placed import Weights
-from trisent.weights.plan import Plan, plan
+from trisent.weights.plan import plan
+from trisent.weights.planned import Plan
 from trisent.weights.remove import Removal, remove
 from trisent.weights.serve import serve
 from trisent.weights.where import Place, Whereabouts, where

@@ -54,7 +54,7 @@ def download(
     Args:
         bytes: size of the file.
         sha256: its digest (or git's 40-digit blob id).
-        on_progress: called with the file's name, bytes so far, bytes in all.
+        on_progress: called with the file's name and the host it comes from, bytes so far, bytes in all.
 
     Raises:
         SourcesFailedError: no source could deliver; `causes` names each with its reason.
@@ -188,7 +188,7 @@ class _Transfer:
             self.lanes = None
 
     def _report(self) -> None:
-        self.on_progress(self.sources.file, self.part.done, self.part.size)
+        self.on_progress(self.sources.told, self.part.done, self.part.size)
 
     def _complete(self) -> bool:
         if self.part.done < self.part.size:

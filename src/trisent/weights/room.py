@@ -39,8 +39,8 @@ def pull_from_room(entry: Entry, on_progress: OnProgress = no_progress) -> bool:
     log = logging.getLogger("trisent.weights.sources")
     for file in sorted(needed, key=lambda file: file.bytes):
 
-        def report(_: str, done: int, __: int, before: int = before) -> None:
-            on_progress(entry.name, before + done, total)
+        def report(what: str, done: int, _: int, before: int = before) -> None:
+            on_progress(f"{entry.name}: {what}", before + done, total)
 
         was_disabled, log.disabled = log.disabled, True  # a mirror that has no embedded weights is nothing to warn of
         try:
@@ -58,4 +58,5 @@ def pull_from_room(entry: Entry, on_progress: OnProgress = no_progress) -> bool:
         finally:
             log.disabled = was_disabled
         before += file.bytes
+    on_progress(entry.name, total, total)
     return True

@@ -104,6 +104,12 @@ class Sources:
     all: list[Source]
     patience: Patience
     contributors: list[Source | None] = field(default_factory=list)  # None stands for an earlier run
+    asked: Source | None = None  # last
+
+    @property
+    def told(self) -> str:
+        """Name the file, and the host that it comes from."""
+        return t("{file} from {host}", file=self.file, host=self.asked.host) if self.asked else self.file
 
     def next(self) -> Source:
         """Choose the source to ask now, and wait until it may be asked.
@@ -121,6 +127,7 @@ class Sources:
         now = time.monotonic()
         source = min(live, key=lambda s: (max(0.0, s.not_before - now), _was_down(s.host, now), s.fails))
         time.sleep(max(0.0, source.not_before - now))
+        self.asked = source
         return source
 
     def is_beaten(self, source: Source, rate: float) -> bool:

@@ -31,6 +31,7 @@ def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("find", "places"):
         monkeypatch.setattr(importlib.import_module(f"trisent.weights.{module}"), "checkout", lambda: None)
     monkeypatch.setattr("trisent.weights.hub.ENDPOINTS", ())
+    monkeypatch.setattr("trisent.weights.order._records", {})
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from trisent.errors import WeightsError
 from trisent.weights import entry, plan, pull
 from trisent.weights.part import Part
 from trisent.weights.places import landing
-from trisent.weights.plan import guides_table, seconds_at_10_mbps
+from trisent.weights.plan import guides_table
+from trisent.weights.planned import seconds_at_10_mbps
 from unit.weights.hub_server import Fault, HubServer
 from unit.weights.tiny import BERT
 
