@@ -67,7 +67,9 @@ def progress(*, of_bytes: bool) -> Iterator[OnProgress]:
         elif done < total and time.monotonic() - shown[name] < _SHOWN_EVERY_S:
             return
         shown[name] = time.monotonic()
-        bars.update(tasks[name], completed=done, total=total, detail=detail)
+        bars.update(tasks[name], completed=done, total=total)
+        if detail:
+            bars.update(tasks[name], detail=detail)
 
     try:
         yield on_progress

@@ -157,11 +157,14 @@ def doctor(as_json: Json = False) -> None:
     from rich.table import Table
 
     table = Table()
-    for name in ("subject", "state", "detail", "fix"):
-        table.add_column(t(name))
+    for name in ("subject", "state", "detail"):
+        table.add_column(t(name), overflow="fold")
     for finding in findings:
-        table.add_row(finding.subject, finding.state, finding.detail, finding.fix)
+        table.add_row(finding.subject, finding.state, finding.detail)
     output().print(table, markup=False)
+    for finding in findings:
+        if finding.fix:  # not in the table, whose cells break a line that is to be pasted
+            typer.echo(f"{finding.subject} ({finding.state}):\n  {finding.fix}")
 
 
 app.command("adopt", help=t("Take in files, folders and archives that came by hand: recognised by their bytes."))(

@@ -74,7 +74,7 @@ def _time(seconds: float | None, left: int) -> str:
         from trisent.weights.planned import seconds_at_10_mbps
 
         minutes = max(1, round(seconds_at_10_mbps(left) / 60))
-        return t(", speed not measured: at 10 Mbps about {minutes} minutes", minutes=minutes)
+        return t(", speed not measured: about {minutes} min at 10 Mbps", minutes=minutes)
     if seconds < 60:
         return t(", less than a minute")
     return t(", about {minutes} minutes", minutes=round(seconds / 60))

@@ -43,6 +43,7 @@ def test_one_bar_a_model_names_the_source_of_now(screen: io.StringIO) -> None:
     with console.progress(of_bytes=True) as on_progress:
         on_progress("bert: config.json from a.example", 1 * MB, 9 * MB)
         on_progress("bert: model.safetensors from b.example", 9 * MB, 9 * MB)
+        on_progress("bert", 9 * MB, 9 * MB)
     [last] = drawn(screen, "bert")
     assert "9.0/9.0 MB" in last
     assert "model.safetensors from b.example" in last
@@ -77,6 +78,6 @@ def test_one_model_needs_no_total() -> None:
 
 def test_a_time_that_was_not_measured_is_not_made_up(capsys: pytest.CaptureFixture[str]) -> None:
     show_plan(planned(75 * MB, bytes_per_s=None), on_stderr=False)
-    assert "speed not measured: at 10 Mbps about 1 minutes" in capsys.readouterr().out
+    assert "speed not measured: about 1 min at 10 Mbps" in capsys.readouterr().out
     show_plan(planned(600 * MB, bytes_per_s=5 * MB), on_stderr=False)
     assert "from hub.example, about 2 minutes" in capsys.readouterr().out
