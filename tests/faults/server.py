@@ -3,13 +3,13 @@
 import re
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from loopback import Handler, Server, serving
 
 BLOCK = 16 << 10
 
@@ -42,15 +42,13 @@ class Asked:
     headers: dict[str, str]
 
 
-class FaultServer(ThreadingHTTPServer):
+class FaultServer(Server):
     """Serves `files` by path; every fault of `faults` is used up before the next; `always` is for every request."""
-
-    daemon_threads = True
-    request_queue_size = 32
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.tls = tls
-        super().__init__(("127.0.0.1", 0), _Handler)
+        self.scheme = "https" if tls else "http"
+        super().__init__(_Handler)
         self.files: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.always: Callable[[Asked], Fault | None] = lambda _: None
@@ -63,14 +61,6 @@ class FaultServer(ThreadingHTTPServer):
         self.busy = 0
         self.most_busy = 0  # bodies under way at one time
         self.lock = threading.Lock()
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.server_address[1]}"
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.host}"
 
     def ranges_asked(self) -> list[str]:
         return [asked.range for asked in self.asked]
@@ -100,37 +90,30 @@ class FaultServer(ThreadingHTTPServer):
         # Without the FIN that the base class sends first: after it there would be no RST.
         self.close_request(request)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Keep quiet: clients of these tests break connections on purpose."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: FaultServer
-    protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         asked = Asked(self.command, self.path, self.headers.get("Range", ""), dict(self.headers.items()))
         fault = self.server.fault(asked)
         data = self.server.files.get(self.path.partition("?")[0])
         match fault.kind:
             case "refuse":
-                self._reset()
+                self.reset()
             case "silence":
                 self._wait()
             case "status":
-                self._head(fault.status, {"Content-Length": "2", **fault.headers})
+                self.head(fault.status, {"Content-Length": "2", **fault.headers})
                 self.wfile.write(b"no")
             case "redirect":
-                self._head(fault.status, {"Content-Length": "0", "Location": fault.to, **fault.headers})
+                self.head(fault.status, {"Content-Length": "0", "Location": fault.to, **fault.headers})
             case "portal":
                 page = b"<!doctype html><title>Please log in</title>"
-                self._head(200, {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(page))})
+                self.head(200, {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(page))})
                 self.wfile.write(page)
             case _ if data is None:
-                self._head(404, {"Content-Length": "0"})
+                self.head(404, {"Content-Length": "0"})
             case _:
                 self._deliver(data, asked.range, fault)
 
@@ -143,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             if match:
                 start, end, status = int(match[1]), int(match[2]) + 1 if match[2] else size, 206
                 if start >= size:
-                    self._head(416, {"Content-Length": "0"})
+                    self.head(416, {"Content-Length": "0"})
                     return
                 shift = 7 if fault.kind == "other-range" else 0
                 headers["Content-Range"] = f"bytes {start + shift}-{end - 1}/{size}"
@@ -159,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             del headers["Content-Length"]
             headers["Connection"] = "close"
             body = memoryview(bytes(body) + b"more") if fault.kind == "long" else body[: fault.after or None]
-        self._head(status, headers)
+        self.head(status, headers)
         self._send(body, fault)
 
     def _send(self, body: memoryview, fault: Fault) -> None:
@@ -187,15 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.kind == "hang":
             self._wait()
         elif fault.kind == "reset":
-            self._reset()
+            self.reset()
         elif stops or fault.kind in ("headless", "long"):
             self._end()
-
-    def _head(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
 
     def _wait(self) -> None:
         """Say nothing until the client goes away."""
@@ -204,10 +181,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.recv(1)
         self._end()
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
         time.sleep(0.02)  # RST overtakes what the kernel still holds
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._end()
+        super().reset()
 
     def _end(self) -> None:
         self.close_connection = True
@@ -220,14 +196,8 @@ def fault_server(files: dict[str, bytes] | None = None, *, tls: ssl.SSLContext |
     """Run a server on a free port until the block ends."""
     server = FaultServer(tls)
     server.files.update(files or {})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextmanager

@@ -258,3 +258,8 @@ class TestToken:
         with pytest.raises(SourcesFailedError):
             fetch(place, f"{server.url}/f")
         assert all("hf_secret" not in str(asked) for asked in server.asked)
+
+
+def test_an_empty_file_is_there_without_a_question(server: FaultServer, place: Path) -> None:
+    fetch(place, f"{server.url}/f", data=b"")
+    assert server.asked == []

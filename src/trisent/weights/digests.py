@@ -1,10 +1,11 @@
-"""Digests of files: sha256 by streaming, remembered while a file keeps its size and time."""
+"""Digests of files: sha256 by streaming, beside the writing or after it, remembered while a file keeps its size."""
 
 import hashlib
 import json
 import logging
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from trisent.config import home
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+_FLUSH_BYTES = 32 << 20  # so often the disk is told to begin writing, or the fsync at the end would wait for all of it
 # Hashing 440 MB takes a second, looking it up none; below this size a file is hashed quicker than its line is read.
 _REMEMBER_FROM_BYTES = 1 << 20
 # A file changed within this time may change again without a new time stamp (FAT counts in steps of 2 s).
@@ -36,6 +38,62 @@ def hasher(expected: str, size: int) -> Hasher:
     if len(expected) == 64:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+
+class GrowingDigest:
+    """The digest of a file that still grows, taken beside the writing: hashlib lets other threads run meanwhile.
+
+    The bytes are read back, out of the system's memory: nothing queues up here, and what counts is what the file holds.
+    """
+
+    def __init__(self, path: Path, running: Hasher) -> None:
+        self._path = path
+        self._running = running
+        self._asked = self._hashed = self._flushed = 0
+        self._buffer = memoryview(bytearray(_CHUNK))
+        self._thread: ThreadPoolExecutor | None = None
+        self._stopped = False
+
+    def reach(self, stop: int) -> None:
+        """Hash up to the byte `stop` soon; steps of less than a chunk wait for the next."""
+        if stop - self._asked < _CHUNK or self._stopped:
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="trisent-hash")
+        self._asked = stop
+        self._thread.submit(self._hash, stop)  # an error comes again in `result`, which goes on where this ended
+
+    def result(self, stop: int) -> str:
+        """Return the digest of the first `stop` bytes, which are all."""
+        self.stop()
+        self._stopped = False
+        self._hash(stop)  # in the caller's thread, which Ctrl-C can end
+        return self._running.hexdigest()
+
+    def stop(self) -> None:
+        """Let go of the file."""
+        self._stopped = True
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+
+    def _hash(self, stop: int) -> None:
+        if stop == self._hashed:  # of an empty file there is no part
+            return
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(self._hashed)
+            while self._hashed < stop and not self._stopped:
+                if not (count := file.readinto(self._buffer[: stop - self._hashed])):
+                    return
+                self._running.update(self._buffer[:count])
+                self._hashed += count
+                if self._hashed - self._flushed >= _FLUSH_BYTES:
+                    self._flush(file.fileno())
+
+    def _flush(self, descriptor: int) -> None:
+        """Let the system begin to write what is hashed already, without waiting for it."""
+        if hasattr(os, "posix_fadvise"):  # Linux; on others the fsync at the end has more to do
+            os.posix_fadvise(descriptor, self._flushed, self._hashed - self._flushed, os.POSIX_FADV_DONTNEED)
+        self._flushed = self._hashed
 
 
 def digest_like(expected: str, path: Path) -> str:

@@ -156,7 +156,6 @@ class _Transfer:
                 if error.errno not in _DISK_FULL:
                     raise
                 raise self._disk_full() from error
-        self.part.catch_up()
 
     def _watch(self, source: Source, stretch: Stretch, meters: tuple[Meter, Meter], answer: Answer, count: int) -> None:
         """Look at what comes from `source`: too slow to stay with it? slow enough for further connections?"""

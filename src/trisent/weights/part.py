@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
-from trisent.weights.digests import Hasher, hasher
-
-_CHUNK = 1 << 20
-_FLUSH_BYTES = 32 << 20  # so often the disk is told to begin writing, or the fsync at the end would wait for all of it
+from trisent.weights.digests import GrowingDigest, hasher
 
 
 @dataclass(slots=True, eq=False)
@@ -39,14 +36,12 @@ class Part:
     _claims: list[Stretch] = field(default_factory=list)
     _scattered: bool = False  # not only from the beginning on, so that a journal is needed
     _journal: FileIO | None = None
-    _running: Hasher = field(init=False)
-    _hashed: int = 0
-    _flushed: int = 0
+    _running: GrowingDigest = field(init=False)
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._running = hasher(self.digest, self.size)
+        self._begin_hash()
 
     @property
     def path(self) -> Path:
@@ -73,7 +68,7 @@ class Part:
         lines = _journal_lines(self.journal_path)
         self._held = _merged([(start, min(end, length)) for start, end in lines] if lines else [(0, length)])
         self._scattered = bool(lines)
-        self.catch_up()
+        self._running.reach(self._joined())
         return self.done
 
     def spread(self) -> None:
@@ -138,56 +133,42 @@ class Part:
         else:
             self._held = _merged([*self._held, (start, stop)])
         stretch.at = stop
-        if start == self._hashed:
-            self._running.update(written)
-            self._hashed = stop
-            if stop - self._flushed >= _FLUSH_BYTES and stretch.file is not None:
-                self._flush(stretch.file)
+        self._running.reach(self._joined())
 
-    def _flush(self, file: FileIO) -> None:
-        """Let the system begin to write what is hashed already, without waiting for it."""
-        if hasattr(os, "posix_fadvise"):  # Linux; on others the fsync at the end has more to do
-            os.posix_fadvise(file.fileno(), self._flushed, self._hashed - self._flushed, os.POSIX_FADV_DONTNEED)
-        self._flushed = self._hashed
-
-    def catch_up(self) -> None:
-        """Hash what has been joined to the beginning by bytes that came in another order."""
-        with self._lock:
-            stop = self._held[0][1] if self._held and self._held[0][0] == 0 else 0
-            if self._hashed >= stop:
-                return
-            with self.path.open("rb", buffering=0) as file:
-                file.seek(self._hashed)
-                while self._hashed < stop and (chunk := file.read(min(_CHUNK, stop - self._hashed))):
-                    self._running.update(chunk)
-                    self._hashed += len(chunk)
+    def _joined(self) -> int:
+        """Say how many bytes are here without a gap before them."""
+        return self._held[0][1] if self._held and self._held[0][0] == 0 else 0
 
     def found(self) -> str:
         """Return the digest of what is here, once all is."""
-        self.catch_up()
-        return self._running.hexdigest()
+        return self._running.result(self._joined())
 
     def install(self) -> None:
         """Let the file appear under its name, whole."""
         self.close()
-        with self.path.open("rb+") as file:
+        with self.path.open("ab") as file:  # makes an empty one, which nobody has written
             os.fsync(file.fileno())
         os.replace(self.path, self.destination)  # noqa: PTH105 - the word everybody knows for "whole or not at all"
         self.journal_path.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Throw away what is here, and begin anew."""
+        self._running.stop()
         self._close_journal()
         self.path.unlink(missing_ok=True)  # first: a journal without its part names nothing
         self.journal_path.unlink(missing_ok=True)
-        self._scattered, self._held, self._hashed, self._flushed = False, [], 0, 0
-        self._running = hasher(self.digest, self.size)
+        self._scattered, self._held = False, []
+        self._begin_hash()
 
     def close(self) -> None:
         """Let nobody write any more."""
         with self._lock:
             self._closed = True
             self._close_journal()
+        self._running.stop()
+
+    def _begin_hash(self) -> None:
+        self._running = GrowingDigest(self.path, hasher(self.digest, self.size))
 
     def _close_journal(self) -> None:
         if self._journal is not None:

@@ -7,24 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from loopback import forget_settings
 from trisent.weights.catalog import File
 from unit.weights.hub_server import HubServer, hub_server
 from unit.weights.tiny import RESNET_PTH, RESNET_SAFETENSORS, bert_files, mtcnn_files, pinned
-
-_UNSET = (
-    *("HF_ENDPOINT", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
-    *("TRISENT_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
-)
 
 
 @pytest.fixture(autouse=True)
 def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the test empty caches, an empty current folder, no checkout, and no public hub."""
-    for variable in _UNSET:
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("TRISENT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    forget_settings(monkeypatch, tmp_path)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     # By name: `trisent.weights.find` the attribute is the function, not the module.

@@ -1,16 +1,12 @@
 """A model hub on 127.0.0.1 that can misbehave in every way seen in the field; one instance a test."""
 
-import hashlib
 import json
-import socket
-import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
-COMMIT = "c" * 40
+from loopback import COMMIT, Handler, Server, hub_paths, serving
 
 
 @dataclass
@@ -25,33 +21,17 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class HubServer(ThreadingHTTPServer):
+class HubServer(Server):
     """Serves `files` (path below /) and, for `repos`, the hub's JSON; remembers the requests."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.files: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, str, dict[str, str]]] = []  # method, path, range, headers
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
     def add_repo(self, repo: str, files: dict[str, bytes], *, revision: str = COMMIT) -> None:
-        tree = []
-        for name, data in files.items():
-            for at in (revision, "main"):
-                self.files[f"/{repo}/resolve/{at}/{name}"] = data
-            row = {"type": "file", "path": name, "size": len(data)}
-            row["oid"] = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-            if name.endswith((".safetensors", ".bin")):
-                row["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data)}
-            tree.append(row)
-        self.files[f"/api/models/{repo}/revision/main"] = json.dumps({"id": repo, "sha": revision}).encode()
-        self.files[f"/api/models/{repo}/tree/{revision}"] = json.dumps(tree).encode()
+        self.files |= hub_paths(repo, files, revision=revision)
 
     def gets(self, path: str = "") -> list[str]:
         """Return the Range headers of the GETs so far ("" for none)."""
@@ -64,23 +44,16 @@ class HubServer(ThreadingHTTPServer):
                 return fault
         return None
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Keep quiet: clients of these tests break connections on purpose."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: HubServer
-    protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
+    def answer(self) -> None:
+        path = self.path.partition("?")[0].rstrip("/")  # olah asks for the tree with a slash
         asked = self.headers.get("Range", "")
+        if self.command == "POST" and "/paths-info/" in path:
+            self._inform(path)
+            return
         self.server.requests.append((self.command, path, asked, dict(self.headers.items())))
         fault = self.server.fault_for(path) or Fault("none")
         data = self.server.files.get(path)
@@ -94,6 +67,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
         else:
             self._deliver(data, asked, fault)
+
+    def _inform(self, path: str) -> None:
+        """List the rows of some files; the body names them as a form does."""
+        wanted = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
+        rows = json.loads(self.server.files.get(path.replace("/paths-info/", "/tree/"), b"[]"))
+        self._answer(200, json.dumps([row for row in rows if row["path"] in wanted]).encode(), {})
 
     def _deliver(self, data: bytes, asked: str, fault: Fault) -> None:
         if fault.kind == "wrong":
@@ -110,10 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(
         self, status: int, body: bytes, headers: dict[str, str], *, fault: str = "", stop: int | None = None
     ) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
+        self.head(status, {"Content-Length": str(len(body)), **headers})
         if self.command == "HEAD":
             return
         self.wfile.write(body[:stop])
@@ -123,20 +99,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if fault == "hang":
             threading.Event().wait(30)
-        if fault == "reset":  # SO_LINGER 0: the kernel sends RST instead of FIN
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if fault == "reset":
+            self.reset()
         self.connection.close()
 
 
-@contextmanager
-def hub_server() -> Iterator[HubServer]:
+def hub_server() -> AbstractContextManager[HubServer]:
     """Run a hub on a free port until the block ends."""
-    server = HubServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving(HubServer())

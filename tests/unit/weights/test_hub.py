@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from loopback import COMMIT
 from trisent.errors import WeightsError
 from trisent.weights import ensure, entry, find, pull, verify
 from trisent.weights.hub import endpoints
-from unit.weights.hub_server import COMMIT, Fault, HubServer, hub_server
+from unit.weights.hub_server import Fault, HubServer, hub_server
 from unit.weights.tiny import BERT, RESNET_PTH, RESNET_SAFETENSORS, place
 
 REPO = "google-bert/bert-base-uncased"

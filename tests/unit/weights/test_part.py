@@ -8,10 +8,11 @@ from pathlib import Path
 from trisent.weights.part import Part
 
 DATA = random.Random(5).randbytes(10_000)
+BIG = random.Random(6).randbytes(9_000_000)  # big enough for a thread that hashes beside the writing
 
 
-def new(folder: Path) -> Part:
-    return Part(folder / "f", len(DATA), hashlib.sha256(DATA).hexdigest())
+def new(folder: Path, data: bytes = DATA) -> Part:
+    return Part(folder / "f", len(data), hashlib.sha256(data).hexdigest())
 
 
 def test_stretches_do_not_overlap_and_cover_the_file(tmp_path: Path) -> None:
@@ -64,3 +65,36 @@ def test_while_bytes_come_in_order_there_is_no_journal(tmp_path: Path) -> None:
         part.write(stretch, DATA[:500])
     assert not part.journal_path.exists()
     assert new(tmp_path).load() == 500
+
+
+def write(part: Part, data: bytes, *, upto: int) -> None:
+    with part.stretch(at_most=upto) as stretch:
+        assert stretch is not None
+        while stretch.at < min(upto, stretch.end):
+            part.write(stretch, data[stretch.at : stretch.at + 60_000])
+
+
+def test_what_an_earlier_run_left_and_what_comes_now_are_hashed_as_one(tmp_path: Path) -> None:
+    part = new(tmp_path, BIG)
+    write(part, BIG, upto=5_000_000)
+    part.close()
+    again = new(tmp_path, BIG)
+    assert again.load() == 5_000_000
+    write(again, BIG, upto=len(BIG))
+    assert again.found() == again.digest
+
+
+def test_after_wrong_bytes_the_hash_begins_anew(tmp_path: Path) -> None:
+    part = new(tmp_path, BIG)
+    write(part, bytes(len(BIG)), upto=len(BIG))
+    assert part.found() != part.digest
+    part.discard()
+    write(part, BIG, upto=len(BIG))
+    assert part.found() == part.digest
+
+
+def test_the_digest_is_of_what_the_file_holds_in_the_end(tmp_path: Path) -> None:
+    part = new(tmp_path)
+    write(part, DATA, upto=len(DATA))
+    part.path.write_bytes(DATA[:-1] + b"?")  # a bad stick
+    assert part.found() != part.digest
