@@ -36,16 +36,17 @@ def ensure(name_or_id_or_folder: str | Path, *, on_progress: OnProgress = no_pro
     return pull([str(name_or_id_or_folder)], on_progress=on_progress)[0]
 
 
-def pull(names: Iterable[str], *, on_progress: OnProgress = no_progress) -> list[Weights]:
+def pull(names: str | Iterable[str], *, on_progress: OnProgress = no_progress) -> list[Weights]:
     """Fetch weights by name, alias or hub id; what is here and right is not fetched again.
 
     Args:
+        names: one, or several.
         on_progress: called with the name, bytes so far, bytes in all.
 
     Raises:
         WeightsError: a name is unknown, or nothing could deliver the weights.
     """
-    return [_pull_one(name, on_progress) for name in names]
+    return [_pull_one(name, on_progress) for name in ([names] if isinstance(names, str) else names)]
 
 
 def verify(names: Iterable[str] = ()) -> list[tuple[str, str]]:

@@ -118,7 +118,9 @@ class Part:
             stretch.file.seek(stretch.at)
         while left:
             with self._lock:
-                if self._closed:  # a thread that waited for bytes while its download ended must not write any more
+                left = left[: stretch.end - stretch.at]
+                # A thread that waited for bytes while its download ended, or began anew, must not write any more.
+                if self._closed or not left:
                     return
                 count = stretch.file.write(left)  # a disk that fills up takes a few bytes before it refuses
                 self._note(stretch, left[:count])
@@ -152,13 +154,16 @@ class Part:
         self.journal_path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Throw away what is here, and begin anew."""
+        """Throw away what is here, and begin anew; what was being written is no longer wanted."""
         self._running.stop()
-        self._close_journal()
-        self.path.unlink(missing_ok=True)  # first: a journal without its part names nothing
-        self.journal_path.unlink(missing_ok=True)
-        self._scattered, self._held = False, []
-        self._begin_hash()
+        with self._lock:
+            for claim in self._claims:
+                claim.end = claim.at
+            self._close_journal()
+            self.path.unlink(missing_ok=True)  # first: a journal without its part names nothing
+            self.journal_path.unlink(missing_ok=True)
+            self._scattered, self._held = False, []
+            self._begin_hash()
 
     def close(self) -> None:
         """Let nobody write any more."""

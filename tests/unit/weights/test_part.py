@@ -98,3 +98,15 @@ def test_the_digest_is_of_what_the_file_holds_in_the_end(tmp_path: Path) -> None
     write(part, DATA, upto=len(DATA))
     part.path.write_bytes(DATA[:-1] + b"?")  # a bad stick
     assert part.found() != part.digest
+
+
+def test_who_was_writing_when_the_part_began_anew_writes_no_more(tmp_path: Path) -> None:
+    part = new(tmp_path)
+    part.spread()
+    with part.stretch(at_most=3000) as late:
+        assert late is not None
+        part.write(late, DATA[:500])
+        part.discard()
+        part.write(late, DATA[500:1000])
+    assert part.done == 0
+    assert not part.path.exists()
