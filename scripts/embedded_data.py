@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save
 from torch import Tensor
 
 from trisent.files import write_whole
-from trisent.media.decode import read_waveform
+from trisent.media.sound import read_waveform
 from trisent.types import Features
 
 logger = logging.getLogger("trisent")

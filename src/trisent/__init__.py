@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from trisent.extractors.resnet import ResNetVideoExtractor
     from trisent.extractors.text import BERTTextExtractor
     from trisent.extractors.whisper import WhisperAudioExtractor
+    from trisent.features.extract import extract
+    from trisent.features.settings import ExtractSettings
+    from trisent.features.store import FeatureStore
     from trisent.predictor import Predictor
     from trisent.training import TrainConfig, evaluate, fit, train
     from trisent.types import Clip, Features, Frames, Judgement, Prediction, Utterance, VideoPrediction, Word
@@ -34,7 +37,9 @@ _HOMES = {
     "BundleError": "trisent.errors",
     "Clip": "trisent.types",
     "DataError": "trisent.errors",
+    "ExtractSettings": "trisent.features.settings",
     "FaceVideoExtractor": "trisent.extractors.face",
+    "FeatureStore": "trisent.features.store",
     "Features": "trisent.types",
     "Frames": "trisent.types",
     "Judgement": "trisent.types",
@@ -53,6 +58,7 @@ _HOMES = {
     "WhisperAudioExtractor": "trisent.extractors.whisper",
     "Word": "trisent.types",
     "evaluate": "trisent.training",
+    "extract": "trisent.features.extract",
     "fit": "trisent.training",
     "load_bundle": "trisent.checkpoint",
     "read_npz": "trisent.data.npz",
@@ -67,7 +73,9 @@ __all__ = [
     "BundleError",
     "Clip",
     "DataError",
+    "ExtractSettings",
     "FaceVideoExtractor",
+    "FeatureStore",
     "Features",
     "Frames",
     "Judgement",
@@ -86,6 +94,7 @@ __all__ = [
     "WhisperAudioExtractor",
     "Word",
     "evaluate",
+    "extract",
     "fit",
     "load_bundle",
     "read_npz",

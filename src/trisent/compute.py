@@ -51,3 +51,12 @@ def choose_device(name: str = "auto") -> "torch.device":
         )
         raise UsageError(message)
     return device
+
+
+def native_bf16(device: "torch.device") -> bool:
+    """Say whether a processor multiplies bf16 numbers itself; on others that is slower than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

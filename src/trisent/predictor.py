@@ -21,7 +21,8 @@ from trisent.extractors.registry import preset_extractors
 from trisent.fusion.batch import collate
 from trisent.fusion.contributions import contributions
 from trisent.i18n import t
-from trisent.media.clips import listen, read_clips
+from trisent.media.clips import read_clips
+from trisent.media.listening import listen
 from trisent.media.speech import Recogniser
 from trisent.media.transcripts import read_transcript
 from trisent.types import (
@@ -123,7 +124,7 @@ class Predictor:
         given = read_transcript(text) if text is not None else None
         speech = listen(path, lambda: self._recogniser, given=given)
         predictions: list[Prediction] = []
-        clips = read_clips(speech)
+        clips = read_clips(path, speech.utterances, sound="audio" not in speech.missing)
         while some := list(islice(clips, _CLIPS_AT_A_TIME)):
             predictions += self._judge(some, speech.missing)
             on_progress(path.name, len(predictions), len(speech.utterances))
@@ -132,6 +133,7 @@ class Predictor:
             reasons = [p.missing.get(modality) for p in predictions]
             if all(reasons) and reasons[0]:
                 missing.setdefault(modality, reasons[0])
+        predictions.sort(key=lambda p: p.utterance.start)  # clips come in the order in which they end
         return VideoPrediction(path, speech.duration_s, tuple(predictions), missing)
 
     def _judge(self, clips: Sequence[Clip], missing: Mapping[Modality, str]) -> Iterator[Prediction]:

@@ -73,6 +73,12 @@ class Clip:
     waveform: Floats | None
     frames: Frames | None
 
+    def raw(self, modality: Modality) -> "str | tuple[Word, ...] | Floats | Frames | None":
+        """Return what an extractor of `modality` takes; None when the clip has none of it."""
+        if modality == "text":
+            return (self.utterance.words or self.utterance.text.strip()) or None
+        return self.waveform if modality == "audio" else self.frames
+
 
 @dataclass(frozen=True, slots=True)
 class Features:

@@ -73,14 +73,15 @@ def run(script: str, tree: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_block_of_commands_is_run_by_a_test_of_this_file() -> None:
-    covered = [FIRST_COMMAND, CI_COMMAND, "trisent predict", "trisent data sample", "export HF_ENDPOINT"]
-    assert [next(c for c in covered if c in b) for b in blocks("bash")] == [
+    covered = [
         FIRST_COMMAND,
         CI_COMMAND,
         "trisent predict",
+        "trisent extract",
         "trisent data sample",
         "export HF_ENDPOINT",
     ]
+    assert [next(c for c in covered if c in b) for b in blocks("bash")] == covered
 
 
 def test_the_chinese_readme_has_the_same_commands() -> None:
@@ -103,6 +104,16 @@ def test_judging_a_video(tree: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tree / "runs/mine/report.html").is_file()
     assert (tree / "runs/mine/predictions.json").is_file()
+
+
+@pytest.mark.embedded
+@pytest.mark.usefixtures("embedded_weights")
+def test_extracting_features_and_reading_them(tree: Path) -> None:
+    python = block("FeatureStore", language="python")
+    (tree / "block.py").write_text(python, encoding="utf-8")
+    done = run(block("trisent extract") + "python block.py", tree)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"I watched the new space film .* \(\d+, 768\)$", done.stdout.strip())
 
 
 def test_training_on_a_sample(tree: Path) -> None:

@@ -118,7 +118,6 @@ WORDS_IN_TABLES = [
     "state",
     "subject",
     "detail",
-    "fix",
 ]
 WORDS_IN_TABLES += ["here", "not here", "damaged"]
 

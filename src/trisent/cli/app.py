@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from trisent import __version__
-from trisent.cli import data, demo, predict, train, weights
+from trisent.cli import data, demo, extract, predict, train, weights
 from trisent.cli.weights_words import Offline
 from trisent.i18n import LANGUAGES, t
 
@@ -45,6 +45,7 @@ def _options(
 
 app.command("demo", help=t("Judge the sample clip and write a report: the whole way in one command."))(demo.run)
 app.command("predict", help=t("Judge your own videos."))(predict.run)
+app.command("extract", help=t("Turn videos into features to train on."))(extract.run)
 app.command("train", help=t("Train a fusion model on features and write a bundle."))(train.run)
 app.add_typer(weights.app, name="weights", help=t("Pretrained weights: list, fetch, check, find what is wrong."))
 app.add_typer(data.app, name="data", help=t("Data sets of features."))

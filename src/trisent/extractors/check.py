@@ -6,7 +6,7 @@ Finds or fetches the weights, says where they are, extracts, and looks at what c
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,9 @@ from trisent.config import PRESETS
 from trisent.errors import TrisentError, WeightsError
 from trisent.extractors.registry import extractor_class
 from trisent.i18n import t
-from trisent.media.clips import listen, read_clips
-from trisent.media.transcripts import Sentence
+from trisent.media.clips import read_clips
 from trisent.samples import TALK
-from trisent.types import Clip, Features, Modality, OnProgress
+from trisent.types import Clip, Features, Modality, OnProgress, Utterance
 from trisent.weights import Weights, entry, find, pull
 
 _TITLES: dict[Modality, str] = {
@@ -86,13 +85,8 @@ def _found_or_fetched(name: str, say: Callable[[str], None], on_progress: OnProg
 
 def _sample() -> list[Clip]:
     document = json.loads(TALK.with_suffix(".json").read_text(encoding="utf-8"))
-    sentences = [Sentence(s["text"], s["start"], s["end"]) for s in document["sentences"]]
-    return list(read_clips(listen(TALK, _no_recogniser, given=sentences)))
-
-
-def _no_recogniser() -> NoReturn:
-    msg = "the sample says its own words and times"
-    raise AssertionError(msg)
+    sentences = [Utterance(str(i), s["start"], s["end"], s["text"]) for i, s in enumerate(document["sentences"])]
+    return list(read_clips(TALK, sentences))
 
 
 def _raw(clip: Clip, modality: Modality) -> Any:  # Any: what the extractor of that modality takes

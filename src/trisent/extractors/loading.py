@@ -1,6 +1,5 @@
 """Load a transformers encoder, or plain tensors, from a folder: strictly, offline, and picking layers."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from trisent.errors import WeightsError
 from trisent.extractors.backend import transformers
+from trisent.extractors.declared import read_json
 from trisent.i18n import t
 from trisent.weights import Weights
 
@@ -19,22 +19,9 @@ Encoder = Any  # a transformers PreTrainedModel; transformers ships no types
 """A network with its `config`, in evaluation mode."""
 
 
-def read_config(weights: Weights) -> dict[str, Any]:
-    """Read config.json of a weights folder; {} when there is none.
-
-    Raises:
-        WeightsError: it is no JSON object.
-    """
-    path = weights.folder / "config.json"
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, OSError) as error:
-        raise WeightsError(t("{path}: is no valid JSON ({reason}); fetch it again", path=path, reason=error)) from error
-
-
-def load_encoder(model_class: Any, weights: Weights, *, model_type: str, optional: Sequence[str] = ()) -> Encoder:
+def load_encoder(
+    model_class: Any, weights: Weights, *, model_types: Sequence[str], optional: Sequence[str] = ()
+) -> Encoder:
     """Load `model_class.from_pretrained` from the folder of `weights`, in float32 and evaluation mode.
 
     A tensor that the file lacks would be left random, and every feature be noise: that is an error here.
@@ -42,16 +29,16 @@ def load_encoder(model_class: Any, weights: Weights, *, model_type: str, optiona
     Args:
         model_class: a transformers model class.
         weights: where.
-        model_type: what config.json must say.
+        model_types: what config.json may say.
         optional: prefixes of tensors the encoder has but its features do not need.
 
     Raises:
         WeightsError: another architecture, an unreadable file, or tensors missing.
     """
-    found = read_config(weights).get("model_type")
-    if found != model_type:
+    found, expected = read_json(weights, "config.json").get("model_type"), ", ".join(model_types)
+    if found not in model_types:
         message = "{folder}: expected a {expected} model, config.json says {found!r}; name a {expected} checkpoint"
-        raise WeightsError(t(message, folder=weights.folder, expected=model_type, found=found))
+        raise WeightsError(t(message, folder=weights.folder, expected=expected, found=found))
     try:
         with quiet_transformers():
             model, info = model_class.from_pretrained(
@@ -63,12 +50,12 @@ def load_encoder(model_class: Any, weights: Weights, *, model_type: str, optiona
     except Exception as error:  # for bad files it raises OSError, ValueError, RuntimeError, UnpicklingError, ...
         message = "{file}: cannot be loaded as {expected} ({reason}); check it with: trisent weights verify {name}"
         raise WeightsError(
-            t(message, file=weights.file, expected=model_type, reason=one_line(error), name=weights.name)
+            t(message, file=weights.file, expected=found, reason=one_line(error), name=weights.name)
         ) from error
     missing = [k for k in info["missing_keys"] if not k.startswith(tuple(optional))]
     if missing:
         message = "{file}: lacks {n} tensors of a {expected} model (first: {first}); it is another model or damaged"
-        raise WeightsError(t(message, file=weights.file, n=len(missing), expected=model_type, first=sorted(missing)[0]))
+        raise WeightsError(t(message, file=weights.file, n=len(missing), expected=found, first=sorted(missing)[0]))
     return model.float().eval()
 
 
@@ -110,17 +97,36 @@ def quiet_transformers() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def chosen_layers(layers: Sequence[int], count: int) -> tuple[int, ...]:
+Layers = Sequence[int] | str
+"""Numbers of encoder layers, "last" or "all"."""
+
+
+def chosen_layers(layers: Layers, count: int) -> tuple[int, ...]:
     """Turn layer numbers into 0..count: 0 is the embedding, `count` the last layer, -1 also the last.
+
+    >>> chosen_layers("all", 2), chosen_layers((3, -1), 12)
+    ((0, 1, 2), (3, 12))
 
     Raises:
         ValueError: a layer the encoder does not have.
     """
+    if isinstance(layers, str):
+        layers = {"last": (-1,), "all": tuple(range(count + 1))}.get(layers, ())
     chosen = tuple(layer if layer >= 0 else count + 1 + layer for layer in layers)
     if not chosen or not all(0 <= layer <= count for layer in chosen):
         msg = f"layers must be between {-count - 1} and {count}, got {tuple(layers)}"
         raise ValueError(msg)
     return chosen
+
+
+def drop_above(layers: Any, top: int) -> bool:
+    """Take out the layers above number `top` of a ModuleList that nobody asked for; say whether there were any.
+
+    A norm behind the last layer must then go too, or it would be applied to layer `top`.
+    """
+    dropped = top < len(layers)
+    del layers[top:]
+    return dropped
 
 
 def read_state(file: Path) -> dict[str, Tensor]:

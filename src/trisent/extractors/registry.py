@@ -3,11 +3,13 @@
 import importlib
 from typing import Any, cast
 
-from trisent.config import named_preset
+from trisent.config import PRESETS, named_preset
 from trisent.errors import UsageError
 from trisent.extractors.base import Extractor
+from trisent.extractors.declared import read_json
 from trisent.i18n import t
 from trisent.types import MODALITIES, Modality, OnProgress, no_progress
+from trisent.weights import ensure
 
 # name -> "module:class"; imported on demand so that listing names costs nothing
 EXTRACTORS = {
@@ -16,6 +18,14 @@ EXTRACTORS = {
     "whisper": "trisent.extractors.whisper:WhisperAudioExtractor",
     "resnet": "trisent.extractors.resnet:ResNetVideoExtractor",
     "face": "trisent.extractors.face:FaceVideoExtractor",
+    "vit": "trisent.extractors.vit:ViTVideoExtractor",
+}
+
+# what config.json says of itself -> extractor
+_FAMILIES: dict[Modality, dict[str, str]] = {
+    "text": dict.fromkeys(("bert", "electra", "roberta", "xlm-roberta", "camembert", "data2vec-text"), "bert"),
+    "audio": {**dict.fromkeys(("wav2vec2", "hubert", "wavlm", "data2vec-audio"), "wav2vec"), "whisper": "whisper"},
+    "video": dict.fromkeys(("clip", "clip_vision_model", "dinov2"), "vit"),
 }
 
 
@@ -32,19 +42,55 @@ def extractor_class(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def extractor_for(modality: Modality, weights_name: str, *, on_progress: OnProgress = no_progress) -> str:
+    """Name the extractor that these weights are for, fetching them when they are absent.
+
+    Args:
+        modality: which one is asked for.
+        weights_name: a catalog name, a hub id, or a folder.
+        on_progress: hears of bytes while weights are fetched.
+
+    Raises:
+        WeightsError: the weights cannot be had.
+        UsageError: no extractor for that modality takes such a network.
+    """
+    for preset in PRESETS.values():
+        if preset.extractors[modality][1] == weights_name:
+            return preset.extractors[modality][0]
+    weights = ensure(weights_name, on_progress=on_progress)
+    config = read_json(weights, "config.json")
+    found = config.get("model_type") or config.get("architecture")  # timm's word for it
+    if modality == "audio" and weights.file.name == "model.bin":  # CTranslate2's format, whose config names nothing
+        return "whisper"
+    if modality == "video" and (str(found).startswith("resnet") or weights.file.name.startswith("resnet")):
+        return "resnet"
+    if found in _FAMILIES[modality]:
+        return _FAMILIES[modality][str(found)]
+    names = ", ".join([*_FAMILIES[modality], *(["resnet"] if modality == "video" else [])])
+    message = "{name}: a network of type {found!r} gives no features for {modality}; supported are {names}"
+    raise UsageError(t(message, name=weights_name, found=found, modality=t(modality), names=names))
+
+
 def preset_extractors(
-    preset: str, *, device: str = "auto", on_progress: OnProgress = no_progress
+    preset: str,
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    backend: str = "auto",
+    on_progress: OnProgress = no_progress,
 ) -> dict[Modality, Extractor[Any]]:
     """Make the three extractors of a preset, fetching weights that are absent.
 
     Raises:
-        UsageError: no preset has that name.
+        UsageError: no preset has that name, or precision and back-end do not go together.
         WeightsError: weights cannot be had.
     """
     chosen = named_preset(preset).extractors
     extractors = {}
     for modality in MODALITIES:
         name, weights, options = chosen[modality]
-        made = extractor_class(name)(weights, device=device, on_progress=on_progress, **options)
+        made = extractor_class(name)(
+            weights, device=device, precision=precision, backend=backend, on_progress=on_progress, **options
+        )
         extractors[modality] = cast(Extractor[Any], made)
     return extractors

@@ -4,44 +4,62 @@ torchvision's checkpoint runs in transformers' ResNetModel, the same trunk, so t
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from trisent.compute import choose_device
 from trisent.errors import WeightsError
+from trisent.extractors import examples
 from trisent.extractors.backend import transformers
 from trisent.extractors.loading import one_line, read_state
 from trisent.extractors.nets.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
+from trisent.extractors.nets.folding import fold_batch_norms
+from trisent.extractors.runners import choose_compute, make_runner
+from trisent.extractors.vision import Look, Picture, encode, features, normalised
 from trisent.i18n import t
 from trisent.types import Features, Floats, Frames, OnProgress, Provenance, no_progress
 from trisent.weights import ensure
 
 RESIZE, CROP = 256, 224  # torchvision's evaluation recipe for IMAGENET1K_V1
-_FRAMES_A_BATCH = 16
 
 
 class ResNetVideoExtractor:
-    """Turn how it looks into one row of 2048 features a frame, of the whole picture.
+    """Turn how it looks into one row of 2048 features a frame.
 
     Args:
         model_name: a catalog name, a hub id (timm's copy), or a folder such as `models/resnet50`; fetched when absent.
+        frames: "full" for the whole picture, "face" for the main face; frames without one are then masked.
         device: "auto", "cpu", "cuda".
+        precision: "fp32", "bf16", "int8", or "auto" for bf16 where the processor has it.
+        backend: "torch", "openvino", "onnx", or "auto".
         on_progress: hears of bytes while weights are fetched.
+
+    Attributes:
+        pictures: how large the frames are best decoded.
 
     Raises:
         WeightsError: the weights cannot be had, or are no ResNet-50.
+        UsageError: precision and back-end do not go together, or the precision is too far from fp32.
+        TrisentError: the back-end is not installed.
     """
 
     modality = "video"
 
     def __init__(
-        self, model_name: str = "resnet50", *, device: str = "auto", on_progress: OnProgress = no_progress
+        self,
+        model_name: str = "resnet50",
+        *,
+        frames: str = "full",
+        device: str = "auto",
+        precision: str = "fp32",
+        backend: str = "auto",
+        on_progress: OnProgress = no_progress,
     ) -> None:
+        compute = choose_compute(device=device, precision=precision, backend=backend)
         weights = ensure(model_name, on_progress=on_progress)
         state = transformers_names(read_state(weights.file))
         try:
@@ -50,44 +68,67 @@ class ResNetVideoExtractor:
             config = transformers().ResNetConfig(
                 embedding_size=len(state["embedder.embedder.convolution.weight"]), hidden_sizes=widths, depths=depths
             )
-            self._model = transformers().ResNetModel(config)
-            self._model.load_state_dict(state, strict=True)
+            model = transformers().ResNetModel(config)
+            model.load_state_dict(state, strict=True)
         except (KeyError, RuntimeError, ValueError) as error:
             message = "{file}: is no ResNet-50 checkpoint ({reason}); get the right one: trisent weights pull resnet50"
             raise WeightsError(t(message, file=weights.file, reason=one_line(error))) from error
-        self.device = choose_device(device)
-        self._model.eval().to(self.device)
+        self._look = Look(frames, shorter_side=RESIZE, on_progress=on_progress)
+        self.pictures = self._look.pictures
+        dynamic = ({0: "pictures"},)
+        self._run = make_runner(
+            _Network(model.eval()), compute, examples=lambda: [_inputs(examples.pictures())], dynamic=dynamic
+        )
+        self.device, self.precision, self.backend = compute.device, self._run.precision, self._run.backend
         self.dim = widths[-1]
         self.provenance = Provenance(
             "resnet",
             weights.name,
             weights.digest,
             (-1,),
-            f"whole frame, shorter side {RESIZE}, centre {CROP}, ImageNet mean and std, average pooled",
+            f"{self._look.words}, shorter side {RESIZE}, centre {CROP}, ImageNet mean and std, average pooled",
         )
 
     def extract(self, batch: Sequence[Frames]) -> list[Features]:
         """Look at frames; for each utterance features [frames, 2048] at the frames' times."""
-        return [Features(self._encode(f), f.times, np.ones(len(f.images), np.bool_)) for f in batch]
+        return [self._one(frames) for frames in batch]
 
-    @torch.inference_mode()
-    def _encode(self, frames: Frames) -> np.ndarray:
-        rows = [np.zeros((0, self.dim), np.float32)]
-        for first in range(0, len(frames.images), _FRAMES_A_BATCH):
-            pictures = np.stack([prepare(image) for image in frames.images[first : first + _FRAMES_A_BATCH]])
-            rows.append(self._model(torch.from_numpy(pictures).to(self.device)).pooler_output.flatten(1).cpu().numpy())
-        return np.concatenate(rows)
+    def _one(self, frames: Frames) -> Features:
+        seen, mask = self._look(frames)
+        return features(encode(self._run, seen, _inputs, dim=self.dim), frames, mask)
 
 
-def prepare(image: NDArray[np.uint8]) -> Floats:
+class _Network(nn.Module):
+    """Turn pictures [n, 3, 224, 224] into features [n, dim]."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        fold_batch_norms(model)
+        self._model = model.to(memory_format=torch.channels_last)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        pooled: Tensor = self._model(pictures).pooler_output
+        return pooled.flatten(1)
+
+
+def _inputs(images: Iterable[Picture]) -> tuple[Tensor]:
+    return (normalised([_cut(image) for image in images], IMAGENET_MEAN, IMAGENET_STD),)
+
+
+def prepare(image: Picture) -> Floats:
     """Scale the shorter side to 256, cut out the central 224, normalise: float32 [3, 224, 224]."""
+    prepared: Floats = _inputs(image[None])[0][0].numpy()
+    return prepared
+
+
+def _cut(image: Picture) -> Picture:
+    """Scale the shorter side to 256 and cut out the central 224."""
     height, width = image.shape[:2]
     size = (RESIZE * width // min(height, width), RESIZE * height // min(height, width))
-    picture = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+    if size != (width, height):
+        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     left, top = round((size[0] - CROP) / 2), round((size[1] - CROP) / 2)
-    cut = np.asarray(picture.crop((left, top, left + CROP, top + CROP)), np.float32) / 255
-    mean, std = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
-    return ((cut - mean) / std).astype(np.float32).transpose(2, 0, 1)
+    return image[top : top + CROP, left : left + CROP]
 
 
 def transformers_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,20 +1,30 @@
-"""Text features from any BERT: one row a word piece."""
+"""Text features from any encoder built like BERT: one row a word piece."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from trisent.compute import choose_device
 from trisent.errors import WeightsError
+from trisent.extractors import examples
 from trisent.extractors.backend import transformers
-from trisent.extractors.loading import chosen_layers, load_encoder, load_preprocessing
+from trisent.extractors.loading import Layers, chosen_layers, drop_above, load_encoder, load_preprocessing
+from trisent.extractors.packing import PackedEncoder, packs
+from trisent.extractors.runners import choose_compute, make_runner
 from trisent.i18n import t
 from trisent.types import Features, Floats, OnProgress, Provenance, Word, no_progress
 from trisent.weights import ensure
 
-_TOKENS_A_BATCH = 2048  # padding included; measured best between 512 and 4096 on two cores
 RawText = str | Sequence[Word]
+
+# Families built like BERT; the position of a window's first piece lies behind the padding's in some of them.
+_FROM_ZERO = ("bert", "electra")
+_BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text")
+MODEL_TYPES = _FROM_ZERO + _BEHIND_PADDING
+
+# Pieces in one pass. More keep the processor busier; but a mask over all pairs grows with the square.
+_TOKENS, _TOKENS_MASKED, _TOKENS_ON_GPU = 1024, 512, 16_384
 
 
 class BERTTextExtractor:
@@ -23,16 +33,21 @@ class BERTTextExtractor:
         >>> BERTTextExtractor("minilm-l6").extract(["a good film"])[0].values.shape  # doctest: +SKIP
         (5, 384)
 
-    Text longer than the encoder's window (512 pieces) is read in several windows, none of it is left out.
+    Text longer than the encoder's window (512 pieces) is read in several windows, none of it is left out. RoBERTa,
+    XLM-R, CamemBERT, ELECTRA and data2vec-text are read the same way.
 
     Args:
         model_name: a catalog name, a hub id, or a folder such as `models/bert-base-uncased`; fetched when absent.
-        layers: encoder layers to return side by side; 0 is the embedding, -1 the last layer.
+        layers: encoder layers to return side by side, or "last" or "all"; 0 is the embedding, -1 the last layer.
         device: "auto", "cpu", "cuda".
+        precision: "fp32", "bf16", "int8", or "auto" for bf16 where the processor has it.
+        backend: "torch", "openvino", "onnx", or "auto".
         on_progress: hears of bytes while weights are fetched.
 
     Raises:
-        WeightsError: the weights cannot be had, or are no BERT.
+        WeightsError: the weights cannot be had, or are of another family.
+        UsageError: precision and back-end do not go together, or the precision is too far from fp32.
+        TrisentError: the back-end is not installed.
     """
 
     modality = "text"
@@ -41,27 +56,40 @@ class BERTTextExtractor:
         self,
         model_name: str = "bert-base-uncased",
         *,
-        layers: Sequence[int] = (-1,),
+        layers: Layers = (-1,),
         device: str = "auto",
+        precision: str = "fp32",
+        backend: str = "auto",
         on_progress: OnProgress = no_progress,
     ) -> None:
+        compute = choose_compute(device=device, precision=precision, backend=backend)
         weights = ensure(model_name, on_progress=on_progress)
         # The pooler (a tanh layer for next-sentence prediction) is not used, and some checkpoints lack it.
-        self._model = load_encoder(transformers().BertModel, weights, model_type="bert", optional=("pooler.",))
+        model = load_encoder(transformers().AutoModel, weights, model_types=MODEL_TYPES, optional=("pooler.",))
         files = "vocab.txt, tokenizer_config.json, tokenizer.json"
         self._tokenizer = load_preprocessing(transformers().AutoTokenizer, weights, files=files)
-        config = self._model.config
+        config = model.config
         if len(self._tokenizer) > config.vocab_size:
             message = "{folder}: its vocabulary has {words} pieces, its network knows {rows}; they are of two models"
             raise WeightsError(t(message, folder=weights.folder, words=len(self._tokenizer), rows=config.vocab_size))
-        self.device = choose_device(device)
-        self._model.to(self.device)
-        self._layers = chosen_layers(layers, config.num_hidden_layers)
-        self._window = int(config.max_position_embeddings)
-        self.dim = int(config.hidden_size) * len(self._layers)
+        chosen = chosen_layers(layers, config.num_hidden_layers)
+        drop_above(model.encoder.layer, max(chosen))
+        model.pooler = None
+        self._first_position = config.pad_token_id + 1 if config.model_type in _BEHIND_PADDING else 0
+        self._window = int(config.max_position_embeddings) - self._first_position
+        grouped = compute.backend == "torch"
+        self._tokens = _TOKENS if grouped else _TOKENS_MASKED
+        if compute.device.type == "cuda":
+            self._tokens = _TOKENS_ON_GPU
+        network = PackedEncoder(model, chosen, first_position=self._first_position, grouped=grouped).eval()
+        dynamic = ({1: "tokens"}, {1: "tokens"})
+        self._run = make_runner(network, compute, examples=self._examples, dynamic=dynamic)
+        self.device, self.precision, self.backend = compute.device, self._run.precision, self._run.backend
+        self.dim = int(config.hidden_size) * len(chosen)
         case = "lower case" if getattr(self._tokenizer, "do_lower_case", True) else "case kept"
+        pieces = f"WordPiece, {case}" if config.model_type in _FROM_ZERO else f"the pieces of {config.model_type}"
         self.provenance = Provenance(
-            "bert", weights.name, weights.digest, self._layers, f"WordPiece, {case}, windows of {self._window}"
+            "bert", weights.name, weights.digest, chosen, f"{pieces}, windows of {self._window}"
         )
 
     def extract(self, batch: Sequence[RawText]) -> list[Features]:
@@ -90,30 +118,24 @@ class BERTTextExtractor:
                 rows[owner].append(Features(value, times, np.ones(len(value), np.bool_)))
         return [self._joined(windows) for windows in rows]
 
-    @torch.inference_mode()
-    def _encode(self, windows: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """Encode windows of piece ids, the shortest together: float32 [pieces, dim] each, in the order given."""
-        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
-        values: dict[int, np.ndarray] = {}
-        while order:
-            # The longest window of a batch decides its width; take as many as fill the budget.
-            size = 1
-            while size < len(order) and (size + 1) * len(windows[order[size]]) <= _TOKENS_A_BATCH:
-                size += 1
-            taken, order = order[:size], order[size:]
-            longest = len(windows[taken[-1]])
-            ids = torch.zeros(size, longest, dtype=torch.long)
-            mask = torch.zeros(size, longest, dtype=torch.long)
-            for row, i in enumerate(taken):
-                ids[row, : len(windows[i])] = torch.tensor(windows[i])
-                mask[row, : len(windows[i])] = 1
-            hidden = self._model(
-                input_ids=ids.to(self.device), attention_mask=mask.to(self.device), output_hidden_states=True
-            ).hidden_states
-            layers = torch.cat([hidden[layer] for layer in self._layers], dim=-1).cpu().numpy()  # [size, longest, dim]
-            for row, i in enumerate(taken):
-                values[i] = layers[row, : len(windows[i])]
+    def _encode(self, windows: Sequence[Sequence[int]]) -> list[Floats]:
+        """Encode windows of piece ids: float32 [pieces, dim] each, in the order given."""
+        chosen = list(packs([len(window) for window in windows], tokens=self._tokens))
+        outputs = [self._run(*self._inputs([windows[i] for i in pack])) for pack in chosen]
+        values: dict[int, Floats] = {}
+        for pack, output in zip(chosen, outputs, strict=True):
+            ends = np.cumsum([len(windows[i]) for i in pack])
+            values |= dict(zip(pack, np.split(output.cpu().numpy(), ends[:-1]), strict=True))
         return [values[i] for i in range(len(windows))]
+
+    def _inputs(self, windows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Lay windows one behind the other: ids and positions, [1, tokens] each."""
+        ids = [piece for window in windows for piece in window]
+        positions = [self._first_position + i for window in windows for i in range(len(window))]
+        return torch.tensor([ids]), torch.tensor([positions])
+
+    def _examples(self) -> list[tuple[Tensor, Tensor]]:
+        return [self._inputs([self._tokenizer(sentence)["input_ids"]]) for sentence in examples.sentences()]
 
     def _joined(self, windows: Sequence[Features]) -> Features:
         if not windows:

@@ -1,110 +1,135 @@
-"""A video file to clips: who says what when, and the sound and pictures of each utterance.
+"""A video file to clips: the sound and the pictures of its utterances, in one pass.
 
-The one path from media to extractors: training and prediction both come through here.
+The one path from media to extractors: training and prediction both come through here. Who says what when is found out
+in `listening.py`, or known.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from trisent.media.choice import BrokenPromiseError
+from trisent.media.container import (
+    Clock,
+    audio_stream,
+    opened,
+    origin_s,
+    report_damage,
+    stated_duration_s,
+    video_stream,
+)
+from trisent.media.pictures import Pictures, PictureTrack
+from trisent.media.probe import probe
+from trisent.media.sound import SoundTrack
+from trisent.types import Clip, Utterance
 
-from trisent.i18n import t
-from trisent.media.alignment import place
-from trisent.media.decode import probe, read_frames, read_waveform
-from trisent.media.speech import Recogniser, cut_waveform, has_speech, utterances_from_words, utterances_without_words
-from trisent.media.transcripts import Sentence
-from trisent.types import SAMPLE_RATE_HZ, Clip, Floats, Frames, Modality, Utterance
+__all__ = ["Pictures", "read_clips"]
 
-FRAMES_PER_S = 2.0  # expressions last 0.5 to 4 s (Ekman 2003)
-MOST_FRAMES = 64  # of one utterance; a longer one is looked at less often, so that memory stays bounded
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """What was heard in a file: utterances in order of time, the sound, and what is missing, with the reason."""
-
-    path: Path
-    duration_s: float
-    utterances: tuple[Utterance, ...]
-    waveform: Floats | None
-    has_video: bool
-    missing: dict[Modality, str]
+# After so many packets of other streams in a row, a stream is taken to have ended before the file: sound sooner than
+# pictures, which may stand still for minutes and take little memory to wait for.
+_SOUND_ENDED, _PICTURES_ENDED = 3_000, 30_000
 
 
-def listen(path: Path, recogniser: Callable[[], Recogniser], *, given: Sequence[Sentence] | None = None) -> Speech:
-    """Decode the sound of a file and divide it into utterances.
+def read_clips(
+    path: Path,
+    utterances: Sequence[Utterance],
+    *,
+    sound: bool = True,
+    pictures: Pictures | None = Pictures(),  # noqa: B008  (it is frozen)
+    threads: int | None = None,
+) -> Iterator[Clip]:
+    """Decode the sound and the pictures of utterances in one pass over their file, with constant memory.
 
     Args:
         path: anything FFmpeg reads.
-        recogniser: called only when speech has to be recognised, so that its weights load only then.
-        given: text that replaces the recognised words.
+        utterances: in any order; they may overlap. One whose `end` is infinite lasts to the end of the file.
+        sound: whether to decode it.
+        pictures: how many and how large; None decodes none.
+        threads: of the picture decoder; as many as there are cores, at most four, if None.
+
+    Yields:
+        A clip an utterance, each as soon as it is complete: in order of their ends. Its utterance has the real end; an
+        utterance that begins after the end of the file has neither sound nor pictures.
 
     Raises:
-        MediaError: the file cannot be read, or is cut off.
+        MediaError: the file cannot be read, or is cut off; clips that are complete by then have been yielded.
     """
-    info = probe(path)
-    waveform = read_waveform(path)
-    sound_s = 0.0 if waveform is None else len(waveform) / SAMPLE_RATE_HZ
-    duration_s = sound_s if info.video is None else max(info.duration_s, sound_s)
-    missing: dict[Modality, str] = {}
-    if info.video is None:
-        missing["video"] = t("no video stream")
-    utterances: list[Utterance] = []
-    if waveform is None:
-        missing["audio"] = t("no audio stream")
-        utterances = place(given, [], duration_s) if given else []
-    elif not has_speech(waveform):
-        # Silence, wind or music say nothing about the speaker.
-        missing["audio"], waveform = t("no speech"), None
-        utterances = place(given, [], duration_s) if given else []
-    elif given and all(s.start is not None for s in given):
-        utterances = place(given, [], duration_s)
-    else:
-        heard = recogniser().words(waveform)
-        utterances = place(given, heard, duration_s) if given else utterances_from_words(heard)
-    if not any(u.text for u in utterances):
-        missing["text"] = missing.get("audio") or t("no words recognised")
-        utterances = utterances_without_words(duration_s)
-    utterances.sort(key=lambda u: u.start)
-    return Speech(path, duration_s, tuple(utterances), waveform, info.video is not None, missing)
-
-
-def read_clips(speech: Speech) -> Iterator[Clip]:
-    """Add the pictures: yield the clips of a file in order, holding the frames of few utterances at a time.
-
-    Raises:
-        MediaError: the pictures cannot be read, or are cut off.
-    """
-    wanted = sorted((time, i) for i, u in enumerate(speech.utterances) for time in _frame_times(u))
-    shown: dict[int, list[tuple[float, NDArray[np.uint8]]]] = defaultdict(list)
     done = 0
-    frames = read_frames(speech.path, [time for time, _ in wanted]) if speech.has_video else iter(())
-    waiting = iter(wanted)
-    for time, image in frames:
-        # The pictures may begin later than the sound, and end earlier.
-        i = next(i for due, i in waiting if due == time)
-        while speech.utterances[done].end < time:
-            yield _clip(speech, done, shown.pop(done, []))
+    try:
+        for clip in _read(path, utterances, sound, pictures, threads, everything=False):
+            yield clip
             done += 1
-        shown[i].append((time, image))
-    for i in range(done, len(speech.utterances)):
-        yield _clip(speech, i, shown.pop(i, []))
+        return
+    except BrokenPromiseError:
+        pass
+    yield from islice(_read(path, utterances, sound, pictures, threads, everything=True), done, None)
 
 
-def _frame_times(utterance: Utterance) -> list[float]:
-    """Spread the frames of an utterance evenly, each in the middle of its stretch: seconds, ascending."""
-    length_s = utterance.end - utterance.start
-    n = int(np.clip(np.ceil(length_s * FRAMES_PER_S), 1, MOST_FRAMES))
-    return [float(utterance.start + (k + 0.5) * length_s / n) for k in range(n)]
+def _read(
+    path: Path,
+    utterances: Sequence[Utterance],
+    sound: bool,
+    pictures: Pictures | None,
+    threads: int | None,
+    *,
+    everything: bool,
+) -> Iterator[Clip]:
+    with opened(path) as container:
+        clock = Clock(container, path)
+        stated_s = stated_duration_s(container)
+        utterances = _in_order_of_end(utterances, path, stated_s)
+        heard, seen = None, None
+        if sound and (audio := audio_stream(container)):
+            heard = SoundTrack(audio, utterances, origin_s=origin_s(container), stated_s=stated_s)
+        if pictures is not None and (video := video_stream(container)):
+            seen = PictureTrack(
+                container,
+                video,
+                clock,
+                utterances=utterances,
+                pictures=pictures,
+                threads=threads,
+                everything=everything,
+            )
+        since_sound = since_picture = done = 0
+        for packet in clock.packets():
+            since_sound, since_picture = since_sound + 1, since_picture + 1
+            if heard and packet.stream_index == heard.index:
+                heard.feed(packet)
+                since_sound = 0
+            elif seen and packet.stream_index == seen.index:
+                seen.feed(packet)
+                since_picture = 0
+            while done < len(utterances):
+                if heard and not heard.is_complete(done) and not (seen and since_sound > _SOUND_ENDED):
+                    break
+                if seen and not seen.is_complete(done) and since_picture > _PICTURES_ENDED:
+                    seen.give_up(utterances[done].end)
+                if seen and not seen.is_complete(done):
+                    break
+                yield _clip(utterances[done], done, heard, seen)
+                done += 1
+            if done == len(utterances):
+                break
+        else:
+            if heard:
+                heard.finish(path)
+            if seen:
+                seen.finish(path)
+            for i in range(done, len(utterances)):
+                yield _clip(utterances[i], i, heard, seen)
+        report_damage(path, *(track.decoder for track in (heard, seen) if track))
 
 
-def _clip(speech: Speech, index: int, shown: Sequence[tuple[float, NDArray[np.uint8]]]) -> Clip:
-    utterance = speech.utterances[index]
-    frames = None
-    if shown:
-        frames = Frames(np.stack([image for _, image in shown]), np.array([time for time, _ in shown], np.float32))
-    waveform = None if speech.waveform is None else cut_waveform(speech.waveform, utterance)
-    return Clip(utterance, waveform, frames)
+def _in_order_of_end(utterances: Sequence[Utterance], path: Path, stated_s: float | None) -> list[Utterance]:
+    """Sort utterances by their ends, which are finite then."""
+    if any(math.isinf(u.end) for u in utterances):
+        end_s = probe(path).duration_s if stated_s is None else stated_s
+        utterances = [replace(u, end=max(u.start, end_s)) if math.isinf(u.end) else u for u in utterances]
+    return sorted(utterances, key=lambda u: u.end)
+
+
+def _clip(utterance: Utterance, i: int, heard: SoundTrack | None, seen: PictureTrack | None) -> Clip:
+    return Clip(utterance, heard.take(i) if heard else None, seen.take(i) if seen else None)

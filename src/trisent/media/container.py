@@ -4,14 +4,14 @@ Times are seconds from the beginning of the container, so that sound and picture
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Disposition
 
 from trisent.errors import MediaError
 from trisent.i18n import t
@@ -34,6 +34,8 @@ _MAY_RESTART = 0x0200  # AVFMT_TS_DISCONT
 _AHEAD_S, _BACK_S = 10.0, 0.1
 _APART_S = 1.0  # how far apart sound and pictures may be cut where two recordings were joined
 
+_USUAL_FPS = 25.0
+
 Packet: TypeAlias = "av.Packet[Any]"  # of any stream; PyAV knows the parameter only in its stubs
 
 
@@ -51,6 +53,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
                 raise MediaError(t("{path}: is a text or a list of files, not a video", path=path))
             yield container
     except av.error.FFmpegError as error:
+        check_whole(path)  # says better what is wrong
         message = (
             "{path}: cannot be read as video or sound ({reason}); is it complete? Try playing it, or copy it again"
         )
@@ -69,7 +72,6 @@ def _refuse(path: Path) -> None:
     with path.open("rb") as file:  # raises when it may not be read
         if not file.read(1):
             raise MediaError(t("{path}: is empty (0 bytes); copy or download it again", path=path))
-    check_whole(path)
 
 
 def _formats(container: InputContainer) -> set[str]:
@@ -88,6 +90,11 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
     return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
 
 
+def fps(video: av.VideoStream) -> float:
+    """Return how many pictures a second there usually are."""
+    return float(video.average_rate or video.guessed_rate or _USUAL_FPS)
+
+
 def origin_s(container: InputContainer) -> float:
     """Return the time stamp of the beginning."""
     return (container.start_time or 0) / av.time_base
@@ -100,6 +107,13 @@ def stated_duration_s(container: InputContainer) -> float | None:
     return container.duration / av.time_base
 
 
+def _demuxed(container: InputContainer) -> Iterator[Packet]:
+    try:
+        yield from container.demux()
+    except IndexError:
+        return  # PyAV's, at the end of a file in which a stream appeared on the way
+
+
 class Clock:
     """Gives out the packets of a file and follows the time they reach; `end_s` holds that of each stream by index."""
 
@@ -109,26 +123,30 @@ class Clock:
         self._shifts_s = [0.0]  # one more after every restart
         self._restarts, self._next_s = dict[int, int](), dict[int, float]()  # by stream: how many it has seen
         self._origin_s, self._longest_s = origin_s(container), 0.0
+        self._ticks_s = dict[int, float]()  # by stream
         self.end_s: dict[int, float] = {}
 
-    def packets(self, stream: Stream | None = None) -> Iterator[Packet]:
-        """Yield the packets of `stream`, or of all, to the end; then make sure that the end is where it should be.
+    def packets(self) -> Iterator[Packet]:
+        """Yield the packets of all streams to the end; then make sure that the end is where it should be.
 
         Raises:
-            MediaError: the file ends long before the time it states.
+            MediaError: the file is shorter than it states, in bytes or in time.
         """
-        for packet in self._container.demux():
-            self._place(packet)
-            if stream is None or packet.stream is stream:
+        for packet in _demuxed(self._container):
+            if packet.size:  # FFmpeg takes an empty one for the end
+                self._place(packet)
                 yield packet
         self._check_end()
 
     def _place(self, packet: Packet) -> None:
         """Close the jump when the clock restarts, as in recordings that were joined, and note the time reached."""
         stamp = packet.pts if packet.dts is None else packet.dts
-        if stamp is None or not packet.time_base:
+        index = packet.stream_index
+        if index not in self._ticks_s:
+            self._ticks_s[index] = float(packet.time_base or 0)
+        tick_s = self._ticks_s[index]
+        if stamp is None or not tick_s:
             return
-        tick_s, index = float(packet.time_base), packet.stream_index
         length_s = (packet.duration or 0) * tick_s
         if self._may_restart:
             shift_s = self._shift_s(index, stamp * tick_s)
@@ -155,27 +173,51 @@ class Clock:
         return self._shifts_s[seen]
 
     def _check_end(self) -> None:
+        proven = check_whole(self._path)
         stated_s = stated_duration_s(self._container)
-        if stated_s is None or not self.end_s or not _formats(self._container) & _WRITES_DURATION:
+        if proven or stated_s is None or not self.end_s or not _formats(self._container) & _WRITES_DURATION:
             return
         reached_s = max(self.end_s.values())
         # The last picture may stay as long as any other did, and not every format says how long.
-        if stated_s - reached_s > max(_CUT_S, _CUT_PART * stated_s, self._longest_s) and not check_whole(self._path):
+        if stated_s - reached_s > max(_CUT_S, _CUT_PART * stated_s, self._longest_s):
             message = "{path}: is cut off: it ends at {reached:.1f} s of {stated:.1f} s; copy or download it again"
             raise MediaError(t(message, path=self._path, reached=reached_s, stated=stated_s))
 
 
-def decoded(packets: Iterator[Packet], path: Path) -> Iterator[av.AudioFrame | av.VideoFrame]:
-    """Decode, passing over packets that are damaged, as players do."""
-    damaged = 0
-    for packet in packets:
+class Decoder:
+    """Decodes the packets of one stream, passing over those that are damaged, as players do."""
+
+    def __init__(self, stream: av.AudioStream | av.VideoStream) -> None:
+        self._context: av.AudioCodecContext | av.VideoCodecContext = stream.codec_context
+        self._fed = self.gave_something = False
+        self.damaged = 0
+
+    def decode(self, packet: Packet) -> Sequence[av.AudioFrame | av.VideoFrame]:
+        """Return what comes out when `packet` goes in: pictures come later than their packets, sound too."""
+        self._fed = True
         try:
-            frames = packet.decode()
+            frames = self._context.decode(packet)
         except av.error.FFmpegError:
-            damaged += 1
-            continue
-        for frame in frames:
-            if isinstance(frame, av.AudioFrame | av.VideoFrame):
-                yield frame
-    if damaged:
+            self.damaged += 1
+            return ()
+        self.gave_something = self.gave_something or bool(frames)
+        return frames
+
+    def drain(self) -> Sequence[av.AudioFrame | av.VideoFrame]:
+        """Return what is still inside, and be ready to begin anew, elsewhere in the file."""
+        if not self._fed:
+            return ()
+        self._fed = False
+        try:
+            frames = self._context.decode(None)
+        except av.error.FFmpegError:
+            frames = []
+        self._context.flush_buffers()
+        self.gave_something = self.gave_something or bool(frames)
+        return frames
+
+
+def report_damage(path: Path, *decoders: Decoder) -> None:
+    """Log how many packets were passed over, if any were."""
+    if damaged := sum(decoder.damaged for decoder in decoders):
         logger.warning("%s: %d damaged packets were passed over", path, damaged)

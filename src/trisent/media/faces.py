@@ -22,45 +22,82 @@ class FaceFinder:
     """Find the main face: the largest at first, then the one that is where it was.
 
     Keeps the last box, so one finder follows one person; call `reset` before other pictures.
+
+    Args:
+        folder: holds the detector's weights.
+        every: search the whole picture every so many pictures; in between, look only where the face was, and search
+            when it is not there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._detector = Mtcnn(folder)
-        self._last: Floats | None = None
-        self._missed = 0
+    def __init__(self, folder: Path, *, every: int = 4) -> None:
+        self._detector, self._every = Mtcnn(folder), every
+        self.reset()
 
     def reset(self) -> None:
         """Forget where the face was."""
-        self._last, self._missed = None, 0
+        self._last: Floats | None = None
+        self._missed = self._followed = 0
 
     def main_face(self, image: NDArray[np.uint8]) -> Floats | None:
         """Return the box [x1, y1, x2, y2] in pixels of the main face of an RGB picture; None without it."""
+        if self._last is not None and not self._missed and self._followed < self._every - 1:
+            boxes, _ = self._detector.follow(image, self._last)
+            if len(boxes):
+                self._followed += 1
+                self._last = boxes[self._nearest(boxes)[0]]
+                return self._last
         boxes, _ = self._detector.detect(image)
+        self._followed = 0
         if len(boxes) == 0:
             self._missed += 1
             return None
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-        weight, away = sides, np.zeros(len(boxes))
-        if self._last is not None:
-            # A second person of about the same size must not take over for single frames.
-            moved = (boxes[:, :2] + boxes[:, 2:]) / 2 - (self._last[:2] + self._last[2:]) / 2
-            away = np.linalg.norm(moved, axis=1) / sides
-            weight = sides / (1 + away)
-        best = int(weight.argmax())
-        if away[best] > _ELSEWHERE and self._missed < _PATIENCE:
+        best, away = self._nearest(boxes)
+        if away > _ELSEWHERE and self._missed < _PATIENCE:
             # Somebody else, while the main face is turned away; or a cut, which lasts.
             self._missed += 1
             return None
         self._last, self._missed = boxes[best], 0
         return self._last
 
+    def _nearest(self, boxes: Floats) -> tuple[int, float]:
+        """Choose among boxes: its index, and how far it is from the last one, in its own sides."""
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+        if self._last is None:
+            return int(sides.argmax()), 0.0
+        # A second person of about the same size must not take over for single frames.
+        moved = (boxes[:, :2] + boxes[:, 2:]) / 2 - (self._last[:2] + self._last[2:]) / 2
+        away = np.linalg.norm(moved, axis=1) / sides
+        best = int((sides / (1 + away)).argmax())
+        return best, float(away[best])
+
 
 def cut_face(image: NDArray[np.uint8], box: Floats) -> NDArray[np.uint8]:
     """Cut a square around `box` out of an RGB picture: grey uint8 [48, 48]. Black where it leaves the picture."""
-    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() / 2 * MARGIN
+    return _scaled(_square(image, box, MARGIN).convert("L"), SIZE)
+
+
+def cut_face_in_colour(
+    image: NDArray[np.uint8], box: Floats, *, size: int = 256, margin: float = 1.3
+) -> NDArray[np.uint8]:
+    """Cut a square around `box` out of an RGB picture for networks that were trained on photographs.
+
+    Args:
+        size: side of the result in pixels.
+        margin: side of the square in longer sides of the box; 1.3 shows the hair and the chin.
+
+    Returns:
+        RGB uint8 [size, size, 3], black where the square leaves the picture.
+    """
+    return _scaled(_square(image, box, margin), size)
+
+
+def _square(image: NDArray[np.uint8], box: Floats, margin: float) -> Image.Image:
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() / 2 * margin
     x1, y1 = (centre - half).round().astype(int)
     x2, y2 = (centre + half).round().astype(int)
-    square = Image.fromarray(image).crop((x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)))
-    return np.asarray(
-        square.convert("L").resize((SIZE, SIZE), Image.Resampling.BOX if x2 - x1 > SIZE else Image.Resampling.BILINEAR)
-    )
+    return Image.fromarray(image).crop((x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)))
+
+
+def _scaled(square: Image.Image, size: int) -> NDArray[np.uint8]:
+    method = Image.Resampling.BOX if square.width > size else Image.Resampling.BILINEAR
+    return np.asarray(square.resize((size, size), method))

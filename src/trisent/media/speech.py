@@ -23,22 +23,34 @@ _UNSURE, _REPEATS = -1.0, 3.0
 # Speech is recognised from silence to silence, at most 30 s at once: cut inside a word, Whisper tiny loses the thread
 # for the next half minute. The padding keeps soft beginnings; with 0.4 s "In short," went missing.
 _SILENCE_MS, _PADDING_MS, _PIECE_S, _PIECES_A_BATCH = 1000, 800, 30, 4
+_BREATH_MS = 200  # between sentences nobody is silent for shorter
 WINDOW_S = 10.0  # without speech, a video is judged in stretches of about this length
 
 
 def has_speech(waveform: Floats) -> bool:
     """Say whether anybody speaks in float32 mono 16 kHz; needs no weights but those inside faster-whisper."""
-    return bool(_voice_begins(waveform))
+    return bool(_voiced(waveform))
 
 
-def _voice_begins(waveform: Floats) -> list[float]:
-    """Return the times at which somebody begins to speak, in seconds."""
+def longest_pause(waveform: Floats) -> int:
+    """Return the sample in the middle of the longest time in which nobody speaks; the last if there is none."""
+    edges = [edge for span in _voiced(waveform, least_silence_ms=_BREATH_MS) for edge in span]
+    pauses = list(zip(edges[1:-1:2], edges[2:-1:2], strict=True))
+    # At the edges the detector is unsure.
+    around = [0, *edges[:1], *edges[-1:], len(waveform)]
+    pauses = pauses or list(zip(around[::2], around[1::2], strict=True))
+    start, end = max(pauses, key=lambda pause: pause[1] - pause[0])
+    return (start + end) // 2 if end > start else len(waveform)
+
+
+def _voiced(waveform: Floats, *, least_silence_ms: int = 2000) -> list[tuple[int, int]]:
+    """Return the stretches in which somebody speaks: first sample, end."""
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
     if len(waveform) == 0:
         return []
-    options = VadOptions(speech_pad_ms=0)
-    return [float(span["start"]) / SAMPLE_RATE_HZ for span in get_speech_timestamps(waveform, options)]
+    options = VadOptions(speech_pad_ms=0, min_silence_duration_ms=least_silence_ms)
+    return [(int(span["start"]), int(span["end"])) for span in get_speech_timestamps(waveform, options)]
 
 
 class Recogniser:
@@ -70,7 +82,11 @@ class Recogniser:
             temperature=0.0,  # only one: the fallback to sampling would give other words at every run
         )
         words: list[Word] = []
-        at, end_s, begins = 0.0, len(waveform) / SAMPLE_RATE_HZ, _voice_begins(waveform)
+        at, end_s, begins = (
+            0.0,
+            len(waveform) / SAMPLE_RATE_HZ,
+            [start / SAMPLE_RATE_HZ for start, _ in _voiced(waveform)],
+        )
         for segment in segments:
             # Whisper puts words into music and noise that pass for speech: it is unsure of them, or repeats itself.
             if segment.avg_logprob < _UNSURE or segment.compression_ratio > _REPEATS:
@@ -119,8 +135,3 @@ def utterances_without_words(duration_s: float) -> list[Utterance]:
     n = max(1, int(np.ceil(duration_s / WINDOW_S - 1e-6)))
     edges = np.linspace(0.0, duration_s, n + 1)
     return [Utterance(str(i), a, b) for i, (a, b) in enumerate(pairwise(edges.tolist()))]
-
-
-def cut_waveform(waveform: Floats, utterance: Utterance) -> Floats:
-    """Return the samples of an utterance."""
-    return waveform[round(utterance.start * SAMPLE_RATE_HZ) : round(utterance.end * SAMPLE_RATE_HZ)]

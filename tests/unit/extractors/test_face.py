@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from trisent.extractors.face import FaceVideoExtractor
-from trisent.media.decode import read_frames
+from trisent.media.clips import read_clips
 from trisent.samples import TALK
-from trisent.types import Frames
+from trisent.types import Frames, Utterance
 
 pytestmark = pytest.mark.embedded
 
@@ -18,7 +18,9 @@ def extractor() -> FaceVideoExtractor:
 
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
-    return next(read_frames(TALK, [1.0]))[1]
+    clip = next(read_clips(TALK, [Utterance("0", 1.0, 1.0)], sound=False))
+    assert clip.frames is not None
+    return clip.frames.images[0]
 
 
 def frames(*images: np.ndarray) -> Frames:

@@ -32,7 +32,7 @@ def test_every_preset_names_extractors_of_the_right_modality_and_weights_of_the_
 
 def test_an_unknown_extractor_is_refused_with_the_names_there_are():
     with pytest.raises(
-        UsageError, match="no extractor is called 'brt'; there are: bert, wav2vec, whisper, resnet, face"
+        UsageError, match="no extractor is called 'brt'; there are: bert, wav2vec, whisper, resnet, face, vit"
     ):
         extractor_class("brt")
 

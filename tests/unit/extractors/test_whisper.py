@@ -115,7 +115,7 @@ def test_another_architecture_is_refused():
 
 @pytest.mark.embedded
 def test_the_published_file_gives_what_ctranslate2_itself_computes():
-    from trisent.media.decode import read_waveform
+    from trisent.media.sound import read_waveform
 
     weights = ensure("whisper-tiny-en")
     waveform = read_waveform(TALK)

@@ -151,6 +151,12 @@ def resnet(folder: Path, *, file: str = "resnet50-0676ba61.pth", width: int = 8)
     return state
 
 
+def keep(model: nn.Module, folder: Path) -> None:
+    """Save a network of transformers as its makers do."""
+    with quiet_transformers():
+        model.save_pretrained(folder)
+
+
 def saved(state: Mapping[str, Tensor], file: Path) -> Path:
     """Write tensors to safetensors or torch's format, by the file's name."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,9 @@ import pytest
 
 from media_files import BAD_INPUTS, REFUSED, greys, number_of, talk, tone, write
 from trisent.errors import MediaError
-from trisent.media.decode import probe, read_frames, read_waveform
+from trisent.media.probe import probe
+from trisent.media.sound import read_waveform
+from unit.media.conftest import read_frames
 
 SAYS = {
     "a_directory": "folder",
@@ -170,8 +172,9 @@ def test_ffmpeg_keeps_its_remarks_to_itself(tmp_path: Path) -> None:
     data[4000:9000] = np.random.default_rng(0).bytes(5000)
     path.write_bytes(data)
     script = (
-        "import sys; from pathlib import Path; from trisent.media.decode import *; p = Path(sys.argv[1]);"
-        "read_waveform(p); list(read_frames(p, [0.1, 1.5]))"
+        "import sys; from pathlib import Path; from trisent.media.clips import read_clips\n"
+        "from trisent.types import Utterance\n"
+        "list(read_clips(Path(sys.argv[1]), [Utterance('0', 0.0, 2.0)]))"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     # A warning of trisent's log is all there may be.
@@ -191,10 +194,12 @@ def test_metadata_in_another_encoding_does_no_harm(tmp_path: Path) -> None:
 def test_4k_does_not_fill_the_memory(tmp_path: Path) -> None:
     path = write(tmp_path / "4k.mp4", pictures=greys(20, width=3840, height=2160))
     script = (
-        "import re, sys; from pathlib import Path; from trisent.media.decode import read_frames\n"
+        "import re, sys; from pathlib import Path; from trisent.media.clips import Pictures, read_clips\n"
+        "from trisent.types import Utterance\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1024\n"
         "before = peak()\n"
-        "for _ in read_frames(Path(sys.argv[1]), [k / 25 for k in range(20)]): pass\n"
+        "utterances = [Utterance(str(k), k / 25, (k + 1) / 25) for k in range(20)]\n"
+        "for _ in read_clips(Path(sys.argv[1]), utterances, pictures=Pictures(fps=25)): pass\n"
         "print(peak() - before)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from media_files import Picture
-from trisent.media.decode import read_frames
-from trisent.media.faces import SIZE, FaceFinder, cut_face
+from trisent.media.faces import SIZE, FaceFinder, cut_face, cut_face_in_colour
 from trisent.media.mtcnn import Mtcnn
-from unit.media.conftest import SAMPLE
+from unit.media.conftest import SAMPLE, read_frames
 
 FACE = np.array([157.0, 112.0, 328.0, 330.0])  # hair to chin, cheek to cheek; by eye
 Box = NDArray[np.floating]
@@ -133,3 +132,80 @@ def test_the_face_is_cut_out_square_and_grey_also_at_the_border(portrait: Pictur
         assert face.shape == (SIZE, SIZE)
         assert face.dtype == np.uint8
     assert cut_face(portrait, (FACE - 1000).astype(np.float32)).max() == 0
+
+
+def walk(portrait: Picture, n: int) -> list[Picture]:
+    """Let the portrait move and grow from picture to picture, as somebody who talks."""
+    rng, x, y, side = np.random.default_rng(0), 150.0, 20.0, 280.0
+    pictures = []
+    for _ in range(n):
+        x, y = np.clip(x + rng.uniform(-30, 30), 0, 320), np.clip(y + rng.uniform(-10, 10), 0, 50)
+        side = np.clip(side * rng.uniform(0.93, 1.07), 200, 300)
+        pictures.append(scene(portrait, (round(x), round(y), round(side))))
+    return pictures
+
+
+def test_a_face_that_is_followed_is_where_the_detector_finds_it(
+    folder: Path, detector: Mtcnn, portrait: Picture
+) -> None:
+    finder = FaceFinder(folder, every=4)
+    sample = [picture for _, picture in read_frames(SAMPLE, np.arange(0.5, 8.0, 0.5).tolist())]
+    for pictures in (sample, walk(portrait, 24)):
+        finder.reset()
+        overlaps = []
+        for picture in pictures:
+            box = finder.main_face(picture)
+            assert box is not None
+            overlaps.append(overlap(box, detector.detect(picture)[0][0]))
+        assert min(overlaps) > 0.7
+        assert np.mean(overlaps) > 0.9
+
+
+def test_the_whole_picture_is_searched_only_now_and_then(
+    folder: Path, portrait: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches, detect = list[int](), Mtcnn.detect
+    monkeypatch.setattr(Mtcnn, "detect", lambda self, image: searches.append(1) or detect(self, image))
+    finder = FaceFinder(folder, every=4)
+    for picture in walk(portrait, 12):
+        assert finder.main_face(picture) is not None
+    assert len(searches) == 3
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+def test_a_followed_face_that_turns_away_is_not_seen_and_a_cut_is_followed(
+    folder: Path, portrait: Picture, after: int
+) -> None:
+    finder = FaceFinder(folder, every=4)
+    for _ in range(after):
+        assert finder.main_face(scene(portrait, LEFT)) is not None
+    away = scene(portrait, LEFT)
+    x, y, side = LEFT
+    away[y : y + side, x : x + side] = np.asarray(Image.fromarray(portrait[::-1]).resize((side, side)))  # upside down
+    assert finder.main_face(away) is None
+    back = finder.main_face(scene(portrait, LEFT))
+    assert back is not None
+    found = [finder.main_face(scene(portrait, RIGHT)) for _ in range(4)]
+    assert found[:2] == [None, None]
+    assert found[-1] is not None
+    assert overlap(found[-1], placed(*RIGHT)) > 0.5
+
+
+def test_a_face_that_leaves_the_picture_is_not_followed_out_of_it(folder: Path, portrait: Picture) -> None:
+    finder = FaceFinder(folder, every=100)
+    assert finder.main_face(scene(portrait, (340, 40, 290))) is not None
+    for picture in (np.full((360, 640, 3), 120, np.uint8), np.full((40, 40, 3), 120, np.uint8)):
+        assert finder.main_face(picture) is None
+
+
+def test_the_face_is_cut_out_in_colour_with_a_margin_also_at_the_border(portrait: Picture) -> None:
+    face = cut_face_in_colour(portrait, FACE.astype(np.float32), size=64, margin=1.5)
+    assert face.shape == (64, 64, 3)
+    side = 1.5 * 218  # of the box the longer side
+    x, y = 242.5 - side / 2, 221 - side / 2
+    crop = Image.fromarray(portrait).crop((round(x), round(y), round(x + side), round(y + side)))
+    expected = np.asarray(crop.resize((64, 64), Image.Resampling.BOX), int)
+    assert np.abs(face - expected).mean() < 2
+    outside = cut_face_in_colour(portrait, (FACE - 1000).astype(np.float32))
+    assert outside.shape == (256, 256, 3)
+    assert outside.max() == 0

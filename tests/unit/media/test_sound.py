@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from media_files import Samples, greys, tone, write
-from trisent.media.decode import probe, read_waveform
+from trisent.media.probe import probe
+from trisent.media.sound import read_waveform
 
 HZ = 16_000
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from media_files import Samples, tone
-from trisent.media.decode import read_waveform
+from trisent.media.sound import read_waveform
 from trisent.media.speech import (
     LONGEST_S,
     Recogniser,
-    cut_waveform,
     has_speech,
+    longest_pause,
     utterances_from_words,
     utterances_without_words,
 )
@@ -72,16 +72,20 @@ def test_a_video_without_words_is_divided_evenly(seconds: float, n: int) -> None
     assert utterances[-1].end == seconds
 
 
-def test_the_sound_of_an_utterance_is_that_of_its_time() -> None:
-    waveform = np.arange(HZ, dtype=np.float32)
-    cut = cut_waveform(waveform, Utterance("0", 0.25, 0.5))
-    assert (cut[0], len(cut)) == (0.25 * HZ, 0.25 * HZ)
-
-
 def test_speech_is_told_from_a_tone(speech: Samples) -> None:
     assert has_speech(speech)
     assert not has_speech(tone(3.0, rate=HZ))
     assert not has_speech(np.zeros(0, np.float32))
+
+
+def test_the_longest_pause_is_found_in_its_middle(speech: Samples) -> None:
+    written = json.loads(SAMPLE.with_suffix(".json").read_text(encoding="utf-8"))["sentences"]
+    gap = np.zeros(5 * HZ, np.float32)
+    cut = round(written[1]["end"] * HZ) + HZ // 4
+    pause = longest_pause(np.concatenate([speech[HZ:cut], gap, speech[cut : 15 * HZ]]))
+    assert pause / HZ == pytest.approx(cut / HZ - 1 + 2.5, abs=0.6)
+    assert longest_pause(np.zeros(4 * HZ, np.float32)) == 2 * HZ
+    assert longest_pause(np.zeros(0, np.float32)) == 0
 
 
 @pytest.mark.embedded

@@ -9,7 +9,9 @@ import pytest
 
 from media_files import cut, greys, talk, tone, write
 from trisent.errors import MediaError
-from trisent.media.decode import probe, read_frames, read_waveform
+from trisent.media.probe import probe
+from trisent.media.sound import read_waveform
+from unit.media.conftest import read_frames
 
 SECONDS = 4.0
 VP9 = {"codec": "libvpx-vp9", "sound_codec": "libopus", "rate": 48_000, "sound": tone(SECONDS)}

@@ -1,0 +1,194 @@
+"""The pictures that are on screen at wanted times, scaled and upright, decoding as little of a file as is right.
+
+What is on screen at a time is the last picture that began before it. Times are seconds from the beginning of the
+container.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from trisent.errors import MediaError
+from trisent.i18n import t
+from trisent.media.choice import ChoiceByPackets, ChoiceByPictures, Due
+from trisent.media.container import (
+    Clock,
+    Decoder,
+    Packet,
+    audio_stream,
+    fps,
+    origin_s,
+    stated_duration_s,
+)
+from trisent.types import Frames, Utterance
+
+_MOST_THREADS = 4  # each decoding thread holds pictures of full size
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """How often an utterance is looked at, and how large; pictures are never enlarged.
+
+    Attributes:
+        fps: pictures a second; expressions last 0.5 to 4 s (Ekman 2003).
+        most: of one utterance; a longer one is looked at less often, so that memory stays bounded.
+        longest_side: pixels, or None; at 640 the faces of a talking head stay above 60 pixels.
+        shorter_side: pixels, or None; of both bounds the one that gives the smaller picture holds.
+    """
+
+    fps: float = 2.0
+    most: int = 64
+    longest_side: int | None = 640
+    shorter_side: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.fps > 0:
+            msg = f"fps must be above 0, got {self.fps}"
+            raise ValueError(msg)
+        for name in ("most", "longest_side", "shorter_side"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                msg = f"{name} must be at least 1, got {value}"
+                raise ValueError(msg)
+
+    def times(self, utterance: Utterance) -> list[float]:
+        """Spread the pictures of an utterance evenly, each in the middle of its stretch: seconds, ascending."""
+        length_s = utterance.end - utterance.start
+        n = int(np.clip(np.ceil(length_s * self.fps), 1, self.most))
+        return [float(utterance.start + (k + 0.5) * length_s / n) for k in range(n)]
+
+    def size(self, width: float, height: float) -> tuple[int, int]:
+        """Return the width and height to which a picture of square pixels is scaled."""
+        scale = min(
+            1.0,
+            (self.longest_side or np.inf) / max(width, height),
+            (self.shorter_side or np.inf) / min(width, height),
+        )
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+class PictureTrack:
+    """Collects the pictures of utterances from packets.
+
+    Args:
+        utterances: in any order; none may be open-ended.
+        everything: decode every packet, for files in which packets do not tell what they hold.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: av.VideoStream,
+        clock: Clock,
+        *,
+        utterances: Sequence[Utterance],
+        pictures: Pictures,
+        threads: int | None,
+        everything: bool,
+    ) -> None:
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads or min(_MOST_THREADS, _cores())
+        self._container, self._stream, self._clock, self._pictures = container, stream, clock, pictures
+        self.index, self.decoder = stream.index, Decoder(stream)
+        wanted = sorted((time, i) for i, u in enumerate(utterances) for time in pictures.times(u))
+        self._owners = [i for _, i in wanted]
+        self._left = [0] * len(utterances)
+        for i in self._owners:
+            self._left[i] += 1
+        self._shown: dict[int, list[tuple[float, Picture]]] = defaultdict(list)
+        self._latest: tuple[av.VideoFrame, Picture] | None = None
+        self._scaler = VideoReformatter()  # making one takes longer than scaling
+        self._everything = everything
+        choice = ChoiceByPictures if everything else ChoiceByPackets
+        self._choice = choice(
+            self.decoder, [time for time, _ in wanted], stream, origin_s=origin_s(container), usual_s=1 / fps(stream)
+        )
+
+    def feed(self, packet: Packet) -> None:
+        """Take the next packet of the stream.
+
+        Raises:
+            BrokenPromiseError: the file has to be read anew, decoding everything.
+        """
+        self._collect(self._choice.feed(packet))
+
+    def finish(self, path: Path) -> None:
+        """Take note that the file has ended.
+
+        Raises:
+            MediaError: not one picture could be decoded.
+            BrokenPromiseError: the file has to be read anew, decoding everything.
+        """
+        self._collect(self._choice.finish(self._end_s()))
+        if self._everything and self._owners and not self.decoder.gave_something:
+            raise MediaError(t("{path}: not one of its pictures can be decoded; is the file complete?", path=path))
+
+    def is_complete(self, i: int) -> bool:
+        """Say whether all the pictures of utterance `i` are here."""
+        return self._left[i] == 0
+
+    def give_up(self, until_s: float) -> None:
+        """Expect no more pictures that begin before `until_s`; where everything is decoded, go on waiting."""
+        if isinstance(self._choice, ChoiceByPackets):
+            self._collect(self._choice.give_up(until_s, self._end_s()))
+
+    def take(self, i: int) -> Frames | None:
+        """Return the pictures of utterance `i`, once; None without any."""
+        shown = self._shown.pop(i, [])
+        if not shown:
+            return None
+        height, width, _ = shown[0][1].shape  # the size may change in the middle of a file
+        images = np.stack([_resized(image, width, height) for _, image in shown])
+        return Frames(images, np.array([time for time, _ in shown], np.float32))
+
+    def _collect(self, chosen: Iterable[tuple[Due, av.VideoFrame | None]]) -> None:
+        for due, frame in chosen:
+            i = self._owners[due.number]
+            self._left[i] -= 1
+            if frame is not None:
+                self._shown[i].append((due.time_s, self._image(frame)))
+
+    def _image(self, frame: av.VideoFrame) -> Picture:
+        if self._latest is None or self._latest[0] is not frame:
+            self._latest = frame, self._upright(frame)
+        return self._latest[1]
+
+    def _upright(self, frame: av.VideoFrame) -> Picture:
+        """Scale to square pixels, and turn the way the camera was held."""
+        aspect = self._stream.sample_aspect_ratio
+        wide = float(aspect) if aspect and aspect > 0 else 1.0
+        width, height = self._pictures.size(frame.width * max(wide, 1.0), frame.height / min(wide, 1.0))
+        rgb = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1).to_ndarray()
+        # `rotation` is counter-clockwise degrees, as np.rot90 turns.
+        return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4), np.uint8)
+
+    def _end_s(self) -> float:
+        """Return until when the last picture is shown, as far as the file says."""
+        end_s = self._clock.end_s.get(self._stream.index, 0.0)
+        tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._stream.metadata.get("DURATION", ""))  # Matroska
+        if tag:
+            end_s = max(end_s, int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]))
+        if audio_stream(self._container) is None:
+            end_s = max(end_s, stated_duration_s(self._container) or 0.0)
+        return end_s
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _resized(image: Picture, width: int, height: int) -> Picture:
+    if image.shape[:2] == (height, width):
+        return image
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(width=width, height=height, threads=1)
+    return np.ascontiguousarray(frame.to_ndarray(), np.uint8)
