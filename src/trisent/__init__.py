@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from trisent.checkpoint import Bundle, load_bundle, save_bundle
-    from trisent.data.npz import read_npz
+    from trisent.data.batching import Examples
+    from trisent.data.dataset import Dataset
+    from trisent.data.readers import read
     from trisent.errors import BundleError, DataError, MediaError, TrisentError, UsageError, WeightsError
     from trisent.evaluation.metrics import Scores, scores
     from trisent.extractors.audio import Wav2VecAudioExtractor
@@ -37,6 +39,8 @@ _HOMES = {
     "BundleError": "trisent.errors",
     "Clip": "trisent.types",
     "DataError": "trisent.errors",
+    "Dataset": "trisent.data.dataset",
+    "Examples": "trisent.data.batching",
     "ExtractSettings": "trisent.features.settings",
     "FaceVideoExtractor": "trisent.extractors.face",
     "FeatureStore": "trisent.features.store",
@@ -61,7 +65,7 @@ _HOMES = {
     "extract": "trisent.features.extract",
     "fit": "trisent.training",
     "load_bundle": "trisent.checkpoint",
-    "read_npz": "trisent.data.npz",
+    "read": "trisent.data.readers",
     "save_bundle": "trisent.checkpoint",
     "scores": "trisent.evaluation.metrics",
     "train": "trisent.training",
@@ -73,6 +77,8 @@ __all__ = [
     "BundleError",
     "Clip",
     "DataError",
+    "Dataset",
+    "Examples",
     "ExtractSettings",
     "FaceVideoExtractor",
     "FeatureStore",
@@ -97,7 +103,7 @@ __all__ = [
     "extract",
     "fit",
     "load_bundle",
-    "read_npz",
+    "read",
     "save_bundle",
     "scores",
     "train",

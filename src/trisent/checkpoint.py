@@ -3,13 +3,14 @@
 bundle.json         what this module's `Bundle` holds, and the sha256 of the weights; written last
 model.safetensors   the weights
 README.md           the model card
+cleaning.json       what features go through before the model sees them, when there is anything to do
 history.json        how training went, when there was any
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from torch import nn
 
 from trisent import __version__
 from trisent.card import model_card
-from trisent.data.splits import provenance_from_json
+from trisent.data.cleaning import Cleaning
+from trisent.data.provenance import provenance_from_json
 from trisent.errors import BundleError, UsageError
 from trisent.evaluation.metrics import Scores
 from trisent.files import write_whole
@@ -28,7 +30,7 @@ from trisent.i18n import t
 from trisent.types import MODALITIES, Modality, Provenance
 
 FORMAT = 1
-_WEIGHTS = "model.safetensors"
+_WEIGHTS, _CLEANING = "model.safetensors", "cleaning.json"
 _SHIPPED = Path(__file__).parent / "bundles"
 
 
@@ -44,6 +46,7 @@ class Bundle:
         data: the data set as JSON: its name, rows by split, and whatever its maker tells.
         synthetic: the data were made up; the model must not be believed.
         licence: of the weights, which may follow from that of the data.
+        cleaning: what features go through before the model sees them; it has a file of its own.
     """
 
     model_name: str
@@ -57,10 +60,13 @@ class Bundle:
     seed: int
     trisent_version: str = field(default=__version__)
     format: int = FORMAT
+    cleaning: Cleaning | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object that `from_json` reads."""
-        return asdict(self) | {"scores": {split: s.to_json() for split, s in self.scores.items()}}
+        """Return a JSON object that `from_json` reads; the cleaning is not in it."""
+        values = asdict(replace(self, cleaning=None))
+        del values["cleaning"]
+        return values | {"scores": {split: s.to_json() for split, s in self.scores.items()}}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Bundle":
@@ -92,10 +98,13 @@ def save_bundle(folder: Path, bundle: Bundle, model: nn.Module, *, extra: Mappin
         extra: further files, name -> content, such as history.json; a README.md among them replaces the model card.
     """
     weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
-    facts = bundle.to_json() | {"files": {_WEIGHTS: hashlib.sha256(weights).hexdigest()}}
+    named = {_WEIGHTS: weights}
+    if bundle.cleaning is not None:
+        named[_CLEANING] = (json.dumps(bundle.cleaning.to_json(), allow_nan=False) + "\n").encode()
+    facts = bundle.to_json() | {"files": {name: hashlib.sha256(content).hexdigest() for name, content in named.items()}}
     text = json.dumps(facts, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     card = model_card(bundle.to_json()).encode()
-    write_whole(folder, {_WEIGHTS: weights, "README.md": card, **(extra or {}), "bundle.json": text.encode()})
+    write_whole(folder, {**named, "README.md": card, **(extra or {}), "bundle.json": text.encode()})
 
 
 def shipped_bundles() -> tuple[str, ...]:
@@ -129,17 +138,10 @@ def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
                 names=", ".join(shipped_bundles()) or t("(none shipped)"),
             )
             raise BundleError(message)
-    bundle, digest = _read_json(folder / "bundle.json")
-    weights = (folder / _WEIGHTS).read_bytes()
-    if (got := hashlib.sha256(weights).hexdigest()) != digest:
-        message = t(
-            "{path} is damaged or belongs to another bundle: sha256 {got}, bundle.json says {expected}. "
-            "Copy the whole folder again, or train again into it.",
-            path=folder / _WEIGHTS,
-            got=got,
-            expected=digest,
-        )
-        raise BundleError(message)
+    bundle, digests = _read_json(folder / "bundle.json")
+    weights = _read_file(folder / _WEIGHTS, digests[_WEIGHTS])
+    if _CLEANING in digests:
+        bundle = replace(bundle, cleaning=_read_cleaning(folder / _CLEANING, digests[_CLEANING]))
     try:
         model = build(bundle.model_name, bundle.model_config)
         model.load_state_dict(load(weights), strict=True)
@@ -156,8 +158,29 @@ def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
     return bundle, model.eval()
 
 
-def _read_json(path: Path) -> tuple[Bundle, str]:
-    """Return the bundle and the sha256 its weights must have."""
+def _read_file(path: Path, digest: str) -> bytes:
+    content = path.read_bytes() if path.is_file() else b""
+    if (got := hashlib.sha256(content).hexdigest()) != digest:
+        message = t(
+            "{path} is damaged or belongs to another bundle: sha256 {got}, bundle.json says {expected}. "
+            "Copy the whole folder again, or train again into it.",
+            path=path,
+            got=got,
+            expected=digest,
+        )
+        raise BundleError(message)
+    return content
+
+
+def _read_cleaning(path: Path, digest: str) -> Cleaning:
+    try:
+        return Cleaning.from_json(json.loads(_read_file(path, digest)))
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        raise BundleError(_unreadable(path, error)) from error
+
+
+def _read_json(path: Path) -> tuple[Bundle, dict[str, str]]:
+    """Return the bundle and the sha256 that its other files must have."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if (found := values.get("format")) != FORMAT:
@@ -169,13 +192,18 @@ def _read_json(path: Path) -> tuple[Bundle, str]:
                 expected=FORMAT,
             )
             raise BundleError(message)
-        digest = str(values.pop("files")[_WEIGHTS])
-        return Bundle.from_json(values), digest
+        digests = {str(name): str(digest) for name, digest in values.pop("files").items()}
+        if _WEIGHTS not in digests:
+            raise KeyError(_WEIGHTS)
+        return Bundle.from_json(values), digests
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        message = t(
-            "{path} cannot be read ({kind}: {reason}). Copy the whole folder again, or train again into it.",
-            path=path,
-            kind=type(error).__name__,
-            reason=error,
-        )
-        raise BundleError(message) from error
+        raise BundleError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return t(
+        "{path} cannot be read ({kind}: {reason}). Copy the whole folder again, or train again into it.",
+        path=path,
+        kind=type(error).__name__,
+        reason=error,
+    )

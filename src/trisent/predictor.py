@@ -15,13 +15,15 @@ from torch import nn
 
 from trisent.checkpoint import Bundle, load_bundle
 from trisent.compute import choose_device
+from trisent.data.cleaning import Cleaning
 from trisent.errors import BundleError
 from trisent.extractors.base import Extractor
-from trisent.extractors.registry import preset_extractors
+from trisent.extractors.registry import extractors_like, preset_extractors
+from trisent.features.worker import features_of
 from trisent.fusion.batch import collate
 from trisent.fusion.contributions import contributions
 from trisent.i18n import t
-from trisent.media.clips import read_clips
+from trisent.media.clips import Pictures, read_clips
 from trisent.media.listening import listen
 from trisent.media.speech import Recogniser
 from trisent.media.transcripts import read_transcript
@@ -65,6 +67,7 @@ class Predictor:
         self.bundle = bundle
         self._model, self._extractors, self._device = model.to(device).eval(), dict(extractors), device
         self._on_progress = on_progress
+        self._cleaning = bundle.cleaning or Cleaning.nothing()
 
     @classmethod
     def from_bundle(
@@ -88,8 +91,11 @@ class Predictor:
             WeightsError: weights cannot be had.
         """
         bundle, model = load_bundle(where)
-        chosen = _preset_of(bundle, where, preset)
-        extractors = preset_extractors(chosen, device=device, on_progress=on_progress)
+        if bundle.preset is None and preset is None and bundle.extractors:
+            extractors = extractors_like(bundle.extractors, device=device, on_progress=on_progress)
+        else:
+            chosen = _preset_of(bundle, where, preset)
+            extractors = preset_extractors(chosen, device=device, on_progress=on_progress)
         _check_fit(bundle, model, extractors, where)
         return cls(bundle, model, extractors, device=choose_device(device), on_progress=on_progress)
 
@@ -124,10 +130,12 @@ class Predictor:
         given = read_transcript(text) if text is not None else None
         speech = listen(path, lambda: self._recogniser, given=given)
         predictions: list[Prediction] = []
-        clips = read_clips(path, speech.utterances, sound="audio" not in speech.missing)
+        pictures = getattr(self._extractors.get("video"), "pictures", Pictures())
+        clips = read_clips(path, speech.utterances, sound="audio" not in speech.missing, pictures=pictures)
         while some := list(islice(clips, _CLIPS_AT_A_TIME)):
             predictions += self._judge(some, speech.missing)
             on_progress(path.name, len(predictions), len(speech.utterances))
+        predictions.sort(key=lambda p: p.utterance.start)  # clips come as they end, and subtitles overlap
         missing = dict(speech.missing)
         for modality in MODALITIES:
             reasons = [p.missing.get(modality) for p in predictions]
@@ -138,7 +146,7 @@ class Predictor:
 
     def _judge(self, clips: Sequence[Clip], missing: Mapping[Modality, str]) -> Iterator[Prediction]:
         features = self._extract(clips)
-        dims = {m: e.dim for m, e in self._extractors.items()}
+        dims = {m: self._cleaning.width(m, e.dim) for m, e in self._extractors.items()}
         judged = contributions(self._model, collate(features, dims).to(self._device))
         probabilities = judged.output.class_logits.softmax(dim=-1).tolist()
         for i, clip in enumerate(clips):
@@ -154,20 +162,12 @@ class Predictor:
             yield Prediction(clip.utterance, judgement, lacks, _key_frame(clip, features[i].get("video")))
 
     def _extract(self, clips: Sequence[Clip]) -> list[dict[Modality, Features]]:
-        """Run every extractor over the clips that have its modality."""
+        """Run every extractor over the clips that have its modality, and clean as in training."""
         features: list[dict[Modality, Features]] = [{} for _ in clips]
         for modality, extractor in self._extractors.items():
-            raws = {i: raw for i, clip in enumerate(clips) if (raw := _raw(clip, modality)) is not None}
-            for i, found in zip(raws, extractor.extract(list(raws.values())), strict=True):
-                features[i][modality] = found
+            for of_clip, found in zip(features, features_of(clips, modality, extractor), strict=True):
+                of_clip[modality] = self._cleaning.apply_features(found, modality)
         return features
-
-
-def _raw(clip: Clip, modality: Modality) -> Any:
-    """Return what an extractor of `modality` takes; None when the clip has none of it."""
-    if modality == "text":
-        return (clip.utterance.words or clip.utterance.text) or None
-    return clip.waveform if modality == "audio" else clip.frames
 
 
 def _reason(modality: Modality, clip: Clip) -> str:
@@ -220,6 +220,8 @@ def _check_fit(
     dims: Mapping[Modality, int] = model.dims  # type: ignore[assignment]  # nn.Module types every attribute as a tensor
     for modality, dim in dims.items():
         extractor = extractors[modality]
+        if bundle.cleaning is not None and modality in bundle.cleaning.columns:
+            dim = bundle.cleaning.columns[modality].width  # some of them are left out before the model sees them
         if extractor.dim != dim:
             message = (
                 "{bundle}: expects {dim} {modality} features a step, {name} gives {got}; use the bundle's extractors"
@@ -232,19 +234,11 @@ def _check_fit(
                 "{bundle}: its {modality} features were made by {trained}, here is {here}; features of different "
                 "weights cannot be mixed. Fetch the right ones: trisent weights pull {name}"
             )
-            raise BundleError(
-                t(
-                    message,
-                    bundle=where,
-                    modality=modality,
-                    trained=_described(trained.weights, trained.digest, trained.layers),
-                    here=_described(
-                        extractor.provenance.weights, extractor.provenance.digest, extractor.provenance.layers
-                    ),
-                    name=trained.weights.split("+")[0],
-                )
-            )
+            described = {"trained": _described(trained), "here": _described(extractor.provenance)}
+            name = trained.weights.split("+")[0]
+            raise BundleError(t(message, bundle=where, modality=modality, name=name, **described))
 
 
-def _described(weights: str, digest: str, layers: Sequence[int]) -> str:
-    return f"{weights} (sha256 {digest[:12]}, layers {','.join(map(str, layers))})"
+def _described(provenance: Provenance) -> str:
+    layers = ",".join(map(str, provenance.layers))
+    return f"{provenance.weights} (sha256 {provenance.digest[:12]}, layers {layers}; {provenance.preprocessing})"

@@ -8,18 +8,17 @@ epoch from (seed, epoch), so there is none to lose.
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from trisent.data.splits import Examples
+from trisent.data.batching import Examples
 from trisent.files import write_whole
 from trisent.i18n import t
 
@@ -87,18 +86,11 @@ def settings_digest(facts: Mapping[str, Any], weights: Mapping[str, Tensor], tra
     """Digest all that decides a run: settings as JSON values, the weights it starts from, and the data."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
 
-    def add(tensors: Iterable[tuple[str, Tensor]]) -> None:
-        for name, x in tensors:
-            digest.update(f"{name} {x.dtype} {list(x.shape)}".encode())
-            digest.update(x.detach().cpu().contiguous().numpy().data)
-
-    add(weights.items())
+    for name, x in weights.items():
+        digest.update(f"{name} {x.dtype} {list(x.shape)}".encode())
+        digest.update(x.detach().cpu().contiguous().numpy().data)
     for split in (train, valid):
-        for index in torch.split(torch.arange(len(split)), 1024):
-            batch = split.batch(index)
-            add(batch.values.items())
-            add(batch.masks.items())
-        digest.update(np.ascontiguousarray(split.labels).data)
+        digest.update(split.digest().encode())
     return digest.hexdigest()
 
 

@@ -1,6 +1,6 @@
 """Train a fusion model: one loop for all of them, the epoch chosen on the validation split.
 
-`fit` and `evaluate` work on data in memory; `train` is the whole way from the guide's folder to a bundle.
+`fit` and `evaluate` work on examples; `train` is the whole way from a data set of any format to a bundle.
 """
 
 import json
@@ -16,9 +16,14 @@ from torch import nn
 
 from trisent.checkpoint import Bundle, save_bundle
 from trisent.compute import choose_device
-from trisent.data.npz import read_npz, settle_preset
-from trisent.data.splits import Examples
-from trisent.errors import TrisentError, UsageError
+from trisent.data.batching import Examples, batches
+from trisent.data.cleaning import FINITE, CleaningOptions, fit_cleaning
+from trisent.data.dataset import SPLITS, Dataset
+from trisent.data.digest import data_digest
+from trisent.data.provenance import settle_preset
+from trisent.data.readers import read
+from trisent.data.resplit import split_digest
+from trisent.errors import DataError, TrisentError, UsageError
 from trisent.evaluation.metrics import Scores, scores
 from trisent.fusion.batch import Batch
 from trisent.fusion.registry import FusionModel, build
@@ -85,7 +90,7 @@ class TrainResult:
 
 @runtime_checkable
 class Standardises(Protocol):
-    """A fusion model that wants to see the training split whole before the first epoch."""
+    """A fusion model that wants to see the average rows of the whole training split before the first epoch."""
 
     def fit_scaler(self, batch: Batch) -> None: ...
 
@@ -121,7 +126,7 @@ def fit(
     device = choose_device(config.device)
     model.to(device)
     if isinstance(model, Standardises):
-        model.fit_scaler(train.batch(torch.arange(len(train))).to(device))
+        model.fit_scaler(train.pooled().to(device))
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     # The device counts too: a run that changed from GPU to CPU would be neither of the two.
     facts = {**asdict(config), "device": device.type, "model": type(model).__name__, "model_config": model.config}
@@ -163,56 +168,74 @@ def fit(
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, data: Examples, *, batch_size: int = 1024) -> Scores:
-    """Judge every utterance of `data` on the device the model is on, and score it."""
+    """Judge every utterance of `data` on the device the model is on, and score it.
+
+    Long sequences are judged in smaller batches than `batch_size`, so that they fit into memory.
+    """
     device = next(model.parameters()).device
     model.eval()
-    parts = [
-        model(data.batch(index).to(device)).sentiment.cpu()
-        for index in torch.split(torch.arange(len(data)), batch_size)
-    ]
+    parts = [model(data.batch(index).to(device)).sentiment.cpu() for index in data.passes(batch_size)]
     return scores(torch.cat(parts).numpy(), data.labels)
 
 
 def train(
-    data_folder: Path,
+    data_path: Path,
     *,
     out: Path,
     config: TrainConfig,
     model: str = "concat",
     model_config: Mapping[str, Any] | None = None,
     preset: str | None = None,
+    cleaning: CleaningOptions = FINITE,
     on_epoch: OnEpoch = ignore_epoch,
 ) -> TrainResult:
-    """Train on the guide's folder and write a bundle; the test split is judged once, at the very end.
+    """Train on a data set of any format and write a bundle; the test split is judged once, at the very end.
 
     Args:
-        data_folder: train.npz, val.npz, test.npz; see `trisent.data.npz`.
+        data_path: a file or folder that `trisent.data.readers` reads; it has a train and a valid split.
         out: folder of the bundle; while training it also holds the checkpoint, which a second call goes on from.
         config: how to train.
         model: name of the fusion model.
         model_config: its settings, except the widths, which come from the data.
         preset: whose extractors made the features; None: what the data set says, or the guide's if the widths are its.
+        cleaning: how features are cleaned; fitted on train, kept in the bundle, and repeated when it judges a video.
         on_epoch: called after each epoch.
+
+    Raises:
+        DataError: the data set cannot be read, or has no features, no train or no valid split, or labels are missing.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(t("--out {out} is a file; name a folder for the bundle", out=out))
-    data = read_npz(data_folder)
+    data = read(data_path)
     preset = settle_preset(data, preset)
+    _check_trainable(data, data_path)
+    fitted = fit_cleaning(data, cleaning)
+    for note in (*data.notes, *fitted.summary()):
+        _log.warning("%s", note)
+    examples = {s: Examples(data, index, cleaning=fitted) for s in SPLITS if len(index := data.index(s))}
     with seeded(config.seed):
-        network = build(model, {"dims": data.dims, **(model_config or {})})
-    history = fit(network, data.train, data.valid, config, run_folder=out, on_epoch=on_epoch)
-    results = {"valid": evaluate(network, data.valid), "test": evaluate(network, data.test)}
-    rows = {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)}
+        network = build(model, {"dims": examples["train"].dims, **(model_config or {})})
+    history = fit(network, examples["train"], examples["valid"], config, run_folder=out, on_epoch=on_epoch)
     bundle = Bundle(
         model_name=model,
         model_config=network.config if isinstance(network, FusionModel) else {},
         preset=preset,
-        extractors=data.provenance,
-        scores=results,
-        data={"name": data_folder.resolve().name, "rows": rows, "widths": data.dims},
+        extractors=dict(data.provenance) or None,
+        scores={split: evaluate(network, judged) for split, judged in examples.items() if split != "train"},
+        data={
+            "name": data.name,
+            "format": data.format,
+            "rows": {split: len(found) for split, found in examples.items()},
+            "widths": data.dims,
+            "scale": list(data.scale),
+            "sha256": data_digest(data),
+            "split_sha256": split_digest(data),
+            "notes": list(data.notes),
+        },
         synthetic=data.synthetic,
         licence="CC0-1.0 (made of synthetic data)" if data.synthetic else "that of the data set it was trained on",
         seed=config.seed,
+        cleaning=fitted if fitted.changes_values else None,
     )
     record = history.to_json() | {"config": asdict(config)}
     save_bundle(out, bundle, network, extra={"history.json": (json.dumps(record, indent=2) + "\n").encode()})
@@ -220,12 +243,28 @@ def train(
     return TrainResult(out, bundle, history)
 
 
+def _check_trainable(data: Dataset, path: Path) -> None:
+    if not data.features:
+        message = "{path} has labels and no features. To make them: trisent extract {path} --out FEATURES"
+        raise DataError(t(message, path=path))
+    counts = {split: len(data.index(split)) for split in SPLITS}
+    if not counts["train"] or not counts["valid"]:
+        raise DataError(
+            t(
+                "{path}: training needs utterances in train and in valid, there are {counts}. "
+                "To divide it: trisent data split",
+                path=path,
+                counts=", ".join(f"{split} {n}" for split, n in counts.items()),
+            )
+        )
+
+
 def _one_epoch(
     model: FusionModel, train: Examples, optimizer: torch.optim.Optimizer, *, batch_size: int, device: torch.device
 ) -> float:
     """Pass over `train` once, in an order drawn now; return the mean loss an utterance."""
     total = torch.zeros((), device=device)  # stays there: reading it each step would wait for the GPU
-    for index in torch.split(torch.randperm(len(train)), batch_size):
+    for index in batches(train.lengths, batch_size):
         batch = train.batch(index).to(device)
         loss = model.loss(model(batch), batch)
         optimizer.zero_grad()

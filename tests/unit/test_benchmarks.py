@@ -10,6 +10,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {
     "corpus_cost.py": (),
+    "data.py": ("--quick", "--folder", "{folder}"),
     "extract.py": ("--quick", "--folder", "{folder}"),
     "store.py": ("--utterances", "40", "--sequences", "40", "--rounds", "1", "--folder", "{folder}"),
     "weights.py": ("--megabytes", "1", "--rounds", "1", "--folder", "{folder}"),

@@ -123,28 +123,25 @@ WORDS_IN_TABLES += ["here", "not here", "damaged"]
 
 
 def literals_given_to_t() -> set[str]:
-    """Collect every text that goes through `t`, in Python (also by way of a name) and in the report's template."""
+    """Collect every text that goes through `t`, in Python (also by way of a name) and in templates."""
     found: set[str] = set()
     for path in SOURCES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        messages = {
-            target.id: node.value.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
+        messages: dict[str, set[str]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for target in node.targets:
+                    if isinstance(target, ast.Name) and isinstance(node.value.value, str):
+                        messages.setdefault(target.id, set()).add(node.value.value)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "t" and node.args:
                 argument = node.args[0]
                 if isinstance(argument, ast.Constant):
                     found.add(str(argument.value))
                 elif isinstance(argument, ast.Name) and argument.id in messages:
-                    found.add(messages[argument.id])
-    template = (PACKAGE / "report.html.j2").read_text(encoding="utf-8")
-    return found | {m[2] for m in re.finditer(r"\bt\((['\"])(.*?)\1", template)}
+                    found |= messages[argument.id]
+    templates = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.html.j2"))
+    return found | {m[2] for m in re.finditer(r"\bt\((['\"])(.*?)\1", templates)}
 
 
 def test_every_message_has_chinese_with_the_same_places_to_fill() -> None:

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def run(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help=t("folder with train.npz, val.npz and test.npz"))],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA", help=t("a data set of any format: a folder with train.npz, a feature store, a file …")
+        ),
+    ],
     model: Annotated[str, typer.Option(help=t("name of the fusion model"))] = "concat",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help=t("folder of the bundle; runs/MODEL unless said otherwise"))
@@ -27,10 +32,15 @@ def run(
         str | None,
         typer.Option(help=t("whose extractors made the features, such as pretrained; needed to judge a video")),
     ] = None,
+    clean: Annotated[
+        bool,
+        typer.Option("--clean", help=t("leave out exploding and constant columns, z-score on train, clip at ±3 σ")),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help=t("print JSON instead of tables"))] = False,
 ) -> None:
     """Train with a line an epoch on stderr, then show the scores."""
     from trisent.cli.console import print_json, progress_console
+    from trisent.data.cleaning import FINITE, CleaningOptions
     from trisent.training import EpochReport, TrainConfig, train
 
     logging.getLogger("trisent").setLevel(logging.INFO)  # where it goes on, what it took for what
@@ -51,7 +61,8 @@ def run(
         )
 
     folder = out or Path("runs") / model
-    result = train(data, out=folder, config=config, model=model, preset=preset, on_epoch=on_epoch)
+    cleaning = CleaningOptions() if clean else FINITE
+    result = train(data, out=folder, config=config, model=model, preset=preset, cleaning=cleaning, on_epoch=on_epoch)
     if as_json:
         print_json({"bundle": str(result.folder), **result.bundle.to_json()})
     else:

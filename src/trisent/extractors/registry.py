@@ -1,6 +1,7 @@
 """The extractors by name. Adding one adds a line here."""
 
 import importlib
+from collections.abc import Mapping
 from typing import Any, cast
 
 from trisent.config import PRESETS, named_preset
@@ -8,7 +9,7 @@ from trisent.errors import UsageError
 from trisent.extractors.base import Extractor
 from trisent.extractors.declared import read_json
 from trisent.i18n import t
-from trisent.types import MODALITIES, Modality, OnProgress, no_progress
+from trisent.types import MODALITIES, Modality, OnProgress, Provenance, no_progress
 from trisent.weights import ensure
 
 # name -> "module:class"; imported on demand so that listing names costs nothing
@@ -94,3 +95,26 @@ def preset_extractors(
         )
         extractors[modality] = cast(Extractor[Any], made)
     return extractors
+
+
+def extractors_like(
+    wanted: Mapping[Modality, Provenance], *, device: str = "auto", on_progress: OnProgress = no_progress
+) -> dict[Modality, Extractor[Any]]:
+    """Make the extractors that features came from, fetching weights that are absent.
+
+    Whether they are the very same, weights and all, is for the caller to compare.
+
+    Raises:
+        UsageError: no extractor has that name.
+        WeightsError: weights cannot be had.
+    """
+    made: dict[Modality, Extractor[Any]] = {}
+    for modality, provenance in wanted.items():
+        kind, weights = extractor_class(provenance.extractor), provenance.weights.split("+")[0]
+        layers = {"layers": provenance.layers} if modality != "video" or provenance.layers != (-1,) else {}
+        for looks_at in ({}, {"frames": "face"}) if modality == "video" else ({},):
+            options = {**layers, **looks_at}
+            made[modality] = cast(Extractor[Any], kind(weights, device=device, on_progress=on_progress, **options))
+            if made[modality].provenance == provenance or provenance.extractor == "face":
+                break
+    return made

@@ -31,7 +31,14 @@ _STRETCH_WORDS = {
     "id": ("id", "utterance_id"),
     **_COMMON,
 }
-_SPLITS = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "validation": "valid", "test": "test"}
+SPLIT_NAMES = {
+    "train": "train",
+    "valid": "valid",
+    "val": "valid",
+    "dev": "valid",
+    "validation": "valid",
+    "test": "test",
+}
 _CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 
 
@@ -152,10 +159,10 @@ def _row(table: Table, line: Line, id: str) -> Row:
         message = "{table}, line {line}: {fault}"
         return Row(where, id, fault=t(message, table=table.path, line=line.number, fault=line.fault))
     readers: tuple[tuple[str, str, Callable[[str], float | str]], ...] = (
-        ("start", t("seconds or H:MM:SS"), _seconds),
-        ("end", t("seconds or H:MM:SS"), _seconds),
+        ("start", t("seconds or H:MM:SS"), seconds),
+        ("end", t("seconds or H:MM:SS"), seconds),
         ("label", t("a number from -3 to 3"), _sentiment),
-        ("split", t("train, valid or test"), lambda text: _SPLITS[text.lower()]),
+        ("split", t("train, valid or test"), lambda text: SPLIT_NAMES[text.lower()]),
     )
     found: dict[str, float | str] = {}
     for word, expected, read in readers:
@@ -186,15 +193,15 @@ def _fault(table: Table, line: Line, word: str, expected: str, got: str) -> str:
     return t(message, table=table.path, line=line.number, column=column, expected=expected, got=got or t("nothing"))
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """Read seconds or a clock.
 
-    >>> _seconds("1:02:03.5"), _seconds("2:03"), _seconds("7.25")
+    >>> seconds("1:02:03.5"), seconds("2:03"), seconds("7.25")
     (3723.5, 123.0, 7.25)
     """
     if clock := _CLOCK.fullmatch(text.replace(",", ".")):
-        hours, minutes, seconds = clock.groups()
-        return 3600 * int(hours or 0) + 60 * int(minutes) + float(seconds)
+        hours, minutes, rest = clock.groups()
+        return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest)
     value = float(text)
     if not 0 <= value < math.inf:
         raise ValueError(text)

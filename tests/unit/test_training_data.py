@@ -1,0 +1,139 @@
+"""Training on data of every format: what is refused, what the bundle keeps, and that cleaning is repeated."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trisent.checkpoint import load_bundle
+from trisent.data.batching import Examples
+from trisent.data.cleaning import CleaningOptions, fit_cleaning
+from trisent.data.dataset import Dataset, Sequences
+from trisent.data.readers import read, write
+from trisent.errors import BundleError, DataError
+from trisent.training import evaluate, train
+from trisent.types import Provenance
+from unit.test_training import DIMS, config, write_folder
+
+
+def test_the_bundle_tells_which_data_and_which_split_it_was_trained_on(tmp_path: Path):
+    data = write_folder(tmp_path / "data")
+    first = train(data, out=tmp_path / "a", config=config(epochs=1)).bundle.data
+    again = train(data, out=tmp_path / "b", config=config(epochs=1)).bundle.data
+    assert first == again
+    for file in ("val.npz", "test.npz"):  # the same utterances, others in valid
+        (data / file).rename(data / f"{file}.was")
+    (data / "val.npz.was").rename(data / "test.npz")
+    (data / "test.npz.was").rename(data / "val.npz")
+    other = train(data, out=tmp_path / "c", config=config(epochs=1)).bundle.data
+    assert other["sha256"] != first["sha256"]
+    assert len({first["sha256"], first["split_sha256"]}) == 2
+
+
+def test_what_cleaning_leaves_out_is_in_the_bundle_and_the_model_takes_what_is_left(tmp_path: Path):
+    data = write_folder(tmp_path / "data")
+    with np.load(data / "train.npz") as file:
+        arrays = dict(file)
+    arrays["audio_features"][:, 2] = -np.inf
+    np.savez(data / "train.npz", **arrays)
+    train(data, out=tmp_path / "run", config=config(epochs=1))
+    bundle, fusion = load_bundle(tmp_path / "run")
+    assert bundle.cleaning is not None
+    assert bundle.cleaning.columns["audio"].dropped == {"bad": (2,)}
+    assert (bundle.data["widths"]["audio"], fusion.dims["audio"]) == (6, 5)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"label.csv": "video_id,clip_id,text,label,mode\nv,1,hello,1.0,train\n"}, "labels and no features"),
+        ({"nothing.xyz": ""}, "no data set that trisent reads"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused_with_the_next_command(tmp_path: Path, files: dict[str, str], words: str):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"{words}[\s\S]*trisent"):
+        train(tmp_path, out=tmp_path / "run", config=config())
+
+
+def write_store_of(data: Dataset, folder: Path) -> Path:
+    write(data, folder, format="store")
+    return folder
+
+
+def sequences_of(n: int, *, seed: int = 0, bad: int | None = None) -> Dataset:
+    """Make utterances of 1 to 6 steps whose first text column tells the sentiment; some have no video."""
+    random = np.random.default_rng(seed)
+    labels = random.uniform(-3, 3, n).astype(np.float32)
+    features = {}
+    for m, dim in DIMS.items():
+        steps = random.integers(0 if m == "video" else 1, 7, n)
+        values = random.standard_normal((int(steps.sum()), dim)).astype(np.float32)
+        if m == "text":
+            values[:, 0] += np.repeat(labels, steps)
+        offsets = np.concatenate([[0], np.cumsum(steps)])
+        features[m] = Sequences(values, offsets, np.zeros(len(values), np.float32), np.ones(len(values), np.bool_))
+    splits = tuple(("train", "train", "valid", "test")[i % 4] for i in range(n))
+    known = Provenance("bert", "minilm-l6", "ab" * 32, (3, 6), "WordPiece")
+    ids = tuple(f"v{i}" for i in range(n))
+    if bad is not None:
+        labels[bad] = np.nan
+    return Dataset("made up", "", ids, splits, {"sentiment": labels}, features, provenance={"text": known})
+
+
+def test_a_feature_store_trains_and_the_bundle_knows_whose_extractors_made_it(tmp_path: Path):
+    folder = write_store_of(sequences_of(160), tmp_path / "store")
+    result = train(folder, out=tmp_path / "run", config=config(epochs=30, patience=30), model_config={"hidden": 16})
+    bundle, _ = load_bundle(tmp_path / "run")
+    assert bundle.preset == "embedded"
+    assert bundle.extractors is not None
+    assert bundle.extractors["text"].weights == "minilm-l6"
+    assert (bundle.data["format"], bundle.data["rows"]) == ("store", {"train": 80, "valid": 40, "test": 40})
+    assert result.bundle.scores["test"].corr > 0.7
+
+
+def test_an_utterance_without_sentiment_stops_training_before_it_begins(tmp_path: Path):
+    folder = write_store_of(sequences_of(40, bad=4), tmp_path / "store")
+    with pytest.raises(DataError, match=r"1 of 20 utterances have no sentiment, first v4"):
+        train(folder, out=tmp_path / "run", config=config())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_without_a_valid_split_is_refused_and_one_without_test_is_not(tmp_path: Path):
+    data = sequences_of(40)
+    untested = replace(data, splits=tuple({"test": ""}.get(s, s) for s in data.splits))
+    unvalidated = replace(data, splits=tuple({"valid": ""}.get(s, s) for s in data.splits))
+    scored = train(
+        write_store_of(untested, tmp_path / "a"), out=tmp_path / "run", config=config(epochs=1)
+    ).bundle.scores
+    assert [*scored] == ["valid"]
+    with pytest.raises(DataError, match=r"there are train 20, valid 0, test 10.*trisent data split"):
+        train(write_store_of(unvalidated, tmp_path / "b"), out=tmp_path / "run", config=config())
+
+
+def test_a_bundle_trained_on_cleaned_features_cleans_what_it_judges(tmp_path: Path):
+    data = sequences_of(80)
+    folder = write_store_of(data, tmp_path / "store")
+    train(folder, out=tmp_path / "run", config=config(epochs=2), cleaning=CleaningOptions())
+    bundle, fusion = load_bundle(tmp_path / "run")
+    assert bundle.cleaning is not None
+    assert bundle.cleaning == fit_cleaning(read(folder))
+    judged = Examples(data, data.index("test"), cleaning=bundle.cleaning)
+    assert evaluate(fusion, judged) == bundle.scores["test"]
+    assert evaluate(fusion, Examples(data, data.index("test"))) != bundle.scores["test"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_bundle_whose_cleaning_is_damaged_is_refused(tmp_path: Path, damage: str):
+    train(
+        write_store_of(sequences_of(40), tmp_path / "s"),
+        out=tmp_path,
+        config=config(epochs=1),
+        cleaning=CleaningOptions(),
+    )
+    path = tmp_path / "cleaning.json"
+    path.unlink() if damage == "missing" else path.write_text("{}", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"cleaning\.json is damaged or belongs to another bundle"):
+        load_bundle(tmp_path)
