@@ -1,5 +1,6 @@
 """Fixtures for every folder of tests."""
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import torch
 
 from trisent.errors import WeightsError
 from trisent.weights import ensure
+
+# A shell's background job ignores Ctrl-C, and what it starts inherits that: commands that are sent one must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,7 +22,7 @@ from trisent import __version__
 from trisent.card import model_card
 from trisent.data.cleaning import Cleaning
 from trisent.data.provenance import provenance_from_json
-from trisent.errors import BundleError, UsageError
+from trisent.errors import BundleError, UsageError, one_line
 from trisent.evaluation.metrics import Scores
 from trisent.files import write_whole
 from trisent.fusion.registry import build
@@ -151,7 +151,7 @@ def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
             "Train again with this trisent, {version}.",
             folder=folder,
             name=bundle.model_name,
-            reason=" ".join(str(error).split()),
+            reason=one_line(error),
             version=__version__,
         )
         raise BundleError(message) from error

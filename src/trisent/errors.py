@@ -37,3 +37,8 @@ class UsageError(TrisentError):
     """The request contradicts itself or names something unknown."""
 
     exit_code = 2
+
+
+def one_line(error: BaseException, *, limit: int = 300) -> str:
+    """Say what went wrong in one line of at most `limit` characters; an error without words by its name."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__

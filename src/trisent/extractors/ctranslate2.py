@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trisent.errors import WeightsError
+from trisent.errors import WeightsError, one_line
 from trisent.extractors.backend import transformers
-from trisent.extractors.loading import Encoder, one_line
+from trisent.extractors.loading import Encoder
 from trisent.i18n import t
 
 _TYPES = (np.float32, np.int8, np.int16, np.int32, np.float16)

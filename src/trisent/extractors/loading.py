@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trisent.errors import WeightsError
+from trisent.errors import WeightsError, one_line
 from trisent.extractors.backend import transformers
 from trisent.extractors.declared import read_json
 from trisent.i18n import t
@@ -140,8 +140,3 @@ def read_state(file: Path) -> dict[str, Tensor]:
         return {str(name): tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
     except Exception as error:  # safetensors and pickle raise their own, many, exceptions
         raise WeightsError(t("{file}: cannot be read ({reason})", file=file, reason=one_line(error))) from error
-
-
-def one_line(error: Exception) -> str:
-    """Say what went wrong in at most 200 characters and one line."""
-    return " ".join(f"{error}".split())[:200] or type(error).__name__

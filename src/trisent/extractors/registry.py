@@ -87,14 +87,36 @@ def preset_extractors(
         WeightsError: weights cannot be had.
     """
     chosen = named_preset(preset).extractors
-    extractors = {}
-    for modality in MODALITIES:
+    return make_extractors(chosen, device=device, precision=precision, backend=backend, on_progress=on_progress)
+
+
+def make_extractors(
+    chosen: Mapping[Modality, tuple[str, str, dict[str, Any]]],
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    backend: str = "auto",
+    on_progress: OnProgress = no_progress,
+) -> dict[Modality, Extractor[Any]]:
+    """Make extractors, fetching weights that are absent.
+
+    Args:
+        chosen: by modality (name in the registry, name in the catalog, further options), as in a preset.
+        device, precision, backend: as every extractor takes them.
+        on_progress: hears of bytes while weights are fetched.
+
+    Raises:
+        UsageError: no extractor has that name or such an option, or precision and back-end do not go together.
+        WeightsError: weights cannot be had.
+    """
+    made: dict[Modality, Extractor[Any]] = {}
+    for modality in (m for m in MODALITIES if m in chosen):
         name, weights, options = chosen[modality]
-        made = extractor_class(name)(
+        one = extractor_class(name)(
             weights, device=device, precision=precision, backend=backend, on_progress=on_progress, **options
         )
-        extractors[modality] = cast(Extractor[Any], made)
-    return extractors
+        made[modality] = cast(Extractor[Any], one)
+    return made
 
 
 def extractors_like(

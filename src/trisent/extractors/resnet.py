@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from trisent.errors import WeightsError
+from trisent.errors import WeightsError, one_line
 from trisent.extractors import examples
 from trisent.extractors.backend import transformers
-from trisent.extractors.loading import one_line, read_state
+from trisent.extractors.loading import read_state
 from trisent.extractors.nets.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from trisent.extractors.nets.folding import fold_batch_norms
 from trisent.extractors.runners import choose_compute, make_runner

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trisent.errors import TrisentError
-from trisent.extractors.loading import one_line, quiet_transformers
+from trisent.errors import TrisentError, one_line
+from trisent.extractors.loading import quiet_transformers
 from trisent.extractors.runners import Compute, Inputs, missing_package
 from trisent.i18n import t
 

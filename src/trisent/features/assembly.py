@@ -47,7 +47,7 @@ class Assembly:
     def add(self, job: Job, part: Part) -> None:
         """Take what a job gave."""
         key = self._key(job)
-        content = pack(part, dtype=next(iter(self._state.tracks.values())).dtype)
+        content = pack(part, dtype=self._state.tracks[job.modalities[0]].dtype)
         write_whole(self._folder, {self._path(key).name: content})
         self._sizes[key] = len(content)
         self._bind()
@@ -55,7 +55,7 @@ class Assembly:
     def finish(self) -> None:
         """Bind what is left, full or not, and publish the store."""
         while self._jobs:
-            self._write(self._full(last=True) or list(self._jobs))
+            self._write(self._full(last=True))
         self._state.publish(self._order)
         shutil.rmtree(self._state.folder / PARTS, ignore_errors=True)
 

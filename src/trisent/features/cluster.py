@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import trisent
-from trisent.errors import TrisentError
+from trisent.errors import TrisentError, one_line
 from trisent.extractors.runners import missing_package
 from trisent.i18n import t
 
@@ -46,7 +46,7 @@ def connected(address: str | None) -> Iterator[Ray]:
         with _in_silence():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         message = (
             "no Ray cluster at {address} ({reason}); see whether one runs there: ray status --address {address}. "
             "If it wants a token, set RAY_AUTH_MODE=token"

@@ -13,7 +13,7 @@ from trisent.extractors.base import Extractor
 from trisent.features.assembly import Assembly
 from trisent.features.hearing import hear
 from trisent.features.index import Track, finish_writing
-from trisent.features.local import make_extractors, run_local
+from trisent.features.local import extractors_of, run_local
 from trisent.features.part import Failure, Part
 from trisent.features.settings import ExtractSettings, track_key
 from trisent.features.sources import Found, find_sources
@@ -116,7 +116,7 @@ def extract(
     found = something(paths)
     with _alone_in(out):
         finish_writing(out)
-        extractors = make_extractors(settings, on_progress=on_progress)
+        extractors = extractors_of(settings, on_progress=on_progress)
         # Where this process starts the work on a cluster there may be no GPU.
         gpu = settings.engine == "ray" and settings.device.startswith("cuda")
         gpu = gpu or any(str(getattr(e, "device", "cpu")).startswith("cuda") for e in extractors.values())

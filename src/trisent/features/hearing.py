@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trisent.errors import MediaError
+from trisent.errors import MediaError, one_line
 from trisent.features.part import Failure
 from trisent.features.pool import Crash, Stage, run_in_processes
 from trisent.features.work import Source
-from trisent.features.worker import one_line
 from trisent.files import write_whole
 from trisent.i18n import t
 from trisent.media.listening import listen

@@ -19,10 +19,10 @@ from typing import Any
 from trisent import __version__
 from trisent.errors import DataError
 from trisent.features.part import FORMAT, Dtype, Failure, damaged
-from trisent.features.shards import Shard
+from trisent.features.shards import MappedShard, Shard
 from trisent.files import write_whole
 from trisent.i18n import t
-from trisent.types import MODALITIES, Modality, Provenance, Utterance
+from trisent.types import MODALITIES, Modality, Provenance, Utterance, Word
 
 _INDEX, UTTERANCES, WORDS, FAILURES = "store.json", "utterances.jsonl", "words.jsonl", "failures.jsonl"
 
@@ -243,6 +243,31 @@ def read_lines(path: Path, index: Index) -> list[dict[str, Any]]:
         DataError: it is missing, or another.
     """
     return parse(lines_of(read_bytes(path, index)))
+
+
+def read_words(folder: Path, index: Index) -> dict[str, tuple[Word, ...]]:
+    """Read the words of all utterances that have some, by id.
+
+    Raises:
+        DataError: their file is missing, or another than `index` names.
+    """
+    return {row["id"]: tuple(Word(*word) for word in row["words"]) for row in read_lines(folder / WORDS, index)}
+
+
+def entry_from_json(row: Mapping[str, Any], words: tuple[Word, ...] = ()) -> Entry:
+    """Rebuild an entry from its line, and from its words, which are kept elsewhere."""
+    end = math.inf if row["end"] is None else row["end"]
+    utterance = Utterance(row["id"], row["start"], end, row["text"], words, row["sentiment"])
+    return Entry(utterance, row["path"], row["split"], row["fingerprint"])
+
+
+def map_shard(folder: Path, modality: Modality, track: Track, shard: Shard) -> MappedShard:
+    """Map a shard of a track into memory.
+
+    Raises:
+        DataError: the file is missing, cut off, not a shard, or another track's.
+    """
+    return MappedShard(folder / shard.file, modality=modality, key=track.key, dtype=track.dtype, dim=track.dim)
 
 
 def lines_of(content: bytes) -> list[bytes]:

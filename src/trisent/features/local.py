@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trisent.extractors.base import Extractor
-from trisent.extractors.registry import extractor_class
+from trisent.extractors.registry import make_extractors
 from trisent.features.part import Failure, Part
 from trisent.features.pool import Crash, Stage, run_in_processes
 from trisent.features.settings import ExtractSettings
@@ -15,7 +15,7 @@ from trisent.i18n import t
 from trisent.types import Features, Modality, OnProgress, no_progress
 
 
-def make_extractors(
+def extractors_of(
     settings: ExtractSettings, *, on_progress: OnProgress = no_progress
 ) -> dict[Modality, Extractor[Any]]:
     """Make the extractors that the settings name, fetching weights that are absent.
@@ -24,17 +24,13 @@ def make_extractors(
         WeightsError: weights cannot be had.
         UsageError: an extractor has no such option.
     """
-    made: dict[Modality, Extractor[Any]] = {}
-    for modality, (name, weights, options) in settings.extractors().items():
-        made[modality] = extractor_class(name)(
-            weights,
-            device=settings.device,
-            precision=settings.precision,
-            backend=settings.backend,
-            on_progress=on_progress,
-            **options,
-        )
-    return made
+    return make_extractors(
+        settings.extractors(),
+        device=settings.device,
+        precision=settings.precision,
+        backend=settings.backend,
+        on_progress=on_progress,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class Whole:
     settings: ExtractSettings
 
     def start(self) -> Callable[[Job, Stage], Part]:
-        extractors = make_extractors(self.settings)
+        extractors = extractors_of(self.settings)
         wants, encoder = wants_of(extractors, self.settings), Encoder(extractors, self.settings)
 
         def do(job: Job, on_step: Stage) -> Part:
@@ -93,7 +89,7 @@ def _run(
     if not gpu:
         yield from run_in_processes(jobs, Whole(settings), workers=workers)
         return
-    extractors = make_extractors(settings)
+    extractors = extractors_of(settings)
     encoder = Encoder(extractors, settings)
     for job, decoded in run_in_processes(jobs, Decoding(wants_of(extractors, settings)), workers=workers):
         yield job, decoded if isinstance(decoded, Crash) else encoder.encode(job, decoded)

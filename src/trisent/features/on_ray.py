@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trisent.errors import TrisentError
+from trisent.errors import TrisentError, one_line
 from trisent.features.cluster import Ray, check_machines, connected
 from trisent.features.extract import wanted_tracks
 from trisent.features.index import Track
-from trisent.features.local import in_pieces, make_extractors
+from trisent.features.local import extractors_of, in_pieces
 from trisent.features.part import Part, pack, unpack
 from trisent.features.pool import Crash, Isolated, Stage, Work
 from trisent.features.settings import ExtractSettings
@@ -53,7 +53,7 @@ def run_on_ray(
     """
     if not jobs:
         return
-    extractors = make_extractors(settings)
+    extractors = extractors_of(settings)
     wants, tracks = wants_of(extractors, settings), wanted_tracks(extractors, settings)
     del extractors
     settings_there = replace(settings, device="cuda" if gpu else "cpu")  # Ray says which GPU
@@ -118,7 +118,7 @@ def stream(
                         raise result
                     yield left.pop(row[_NUMBER]), result
     except ray.exceptions.RayError as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise TrisentError(t("Ray gave up ({reason}); run the same command again", reason=reason)) from error
     if left:
         raise TrisentError(t("Ray lost {n} tasks on its way; run the same command again", n=len(left)))
@@ -167,7 +167,7 @@ class _Encoding:
     tracks: Mapping[Modality, Track]
 
     def start(self) -> Callable[[tuple[Job, Decoded], Stage], bytes]:
-        extractors = make_extractors(self.settings)
+        extractors = extractors_of(self.settings)
         check_same(wanted_tracks(extractors, self.settings), self.tracks)
         encoder = Encoder(extractors, self.settings)
 

@@ -10,7 +10,7 @@ from trisent.errors import MediaError
 from trisent.extractors.registry import extractor_class
 from trisent.features.extract import JOB, Work, something, wanted_tracks, work_left, worker_count
 from trisent.features.hearing import heard_before
-from trisent.features.local import make_extractors
+from trisent.features.local import extractors_of
 from trisent.features.part import Failure, pack
 from trisent.features.settings import ExtractSettings
 from trisent.features.work import Job, Piece, Source
@@ -83,7 +83,7 @@ def plan(paths: Sequence[Path], out: Path, settings: ExtractSettings) -> Plan:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as a worker has
     try:
-        extractors = make_extractors(settings)
+        extractors = extractors_of(settings)
         work = work_left(out, known, wanted_tracks(extractors, settings), utterances_a_job=JOB)
         left = _left(work, silent)
         hours = _hours(left)

@@ -2,18 +2,28 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from trisent.errors import DataError
 from trisent.features.hearing import fingerprint
-from trisent.features.index import FAILURES, UTTERANCES, WORDS, Entry, Track, read_index, read_lines, write_store
+from trisent.features.index import (
+    FAILURES,
+    UTTERANCES,
+    Entry,
+    Track,
+    entry_from_json,
+    map_shard,
+    read_index,
+    read_lines,
+    read_words,
+    write_store,
+)
 from trisent.features.part import Failure
-from trisent.features.shards import MappedShard, Shard, write_shard
+from trisent.features.shards import Shard, write_shard
 from trisent.features.work import Source
-from trisent.types import Modality, Utterance, Word
+from trisent.types import Modality
 
 
 @dataclass(slots=True)
@@ -55,8 +65,9 @@ def read_state(folder: Path) -> State:
     if not (folder / "store.json").is_file():
         return State(folder, {}, {}, {}, {})
     index = read_index(folder)
-    words = {row["id"]: tuple(Word(*word) for word in row["words"]) for row in read_lines(folder / WORDS, index)}
-    entries = {e.utterance.id: e for row in read_lines(folder / UTTERANCES, index) for e in [_entry(row, words)]}
+    words = read_words(folder, index)
+    rows = read_lines(folder / UTTERANCES, index)
+    entries = {row["id"]: entry_from_json(row, words.get(row["id"], ())) for row in rows}
     ledger = {row["id"]: Failure(**row) for row in read_lines(folder / FAILURES, index)}
     tracks, done = dict(index.tracks), {}
     for modality, track in index.tracks.items():
@@ -64,7 +75,7 @@ def read_state(folder: Path) -> State:
         whole: list[Shard] = []
         for shard in track.shards:
             try:
-                ids.update(_mapped(folder, modality, track, shard).ids)
+                ids.update(map_shard(folder, modality, track, shard).ids)
                 whole.append(shard)
             except DataError:  # what is damaged is extracted again
                 continue
@@ -72,23 +83,12 @@ def read_state(folder: Path) -> State:
     return State(folder, tracks, entries, ledger, done)
 
 
-def _entry(row: Mapping[str, Any], words: Mapping[str, tuple[Word, ...]]) -> Entry:
-    end = float("inf") if row["end"] is None else row["end"]
-    said = words.get(row["id"], ())
-    utterance = Utterance(row["id"], row["start"], end, row["text"], said, row["sentiment"])
-    return Entry(utterance, row["path"], row["split"], row["fingerprint"])
-
-
-def _mapped(folder: Path, modality: Modality, track: Track, shard: Shard) -> MappedShard:
-    return MappedShard(folder / shard.file, modality=modality, key=track.key, dtype=track.dtype, dim=track.dim)
-
-
 def drop(state: State, stale: set[str]) -> None:
     """Take utterances that have changed out of every track; the shards they were in are written anew."""
     for modality, track in state.tracks.items():
         kept: list[Shard] = []
         for number, shard in enumerate(track.shards):
-            mapped = _mapped(state.folder, modality, track, shard)
+            mapped = map_shard(state.folder, modality, track, shard)
             places = [k for k, i in enumerate(mapped.ids) if i not in stale]
             if len(places) < len(mapped.ids):
                 shard = write_shard(

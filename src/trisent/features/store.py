@@ -6,7 +6,6 @@ utterances in any order. Reading takes numpy and safetensors; torch is not impor
 
 import hashlib
 import json
-import math
 import time
 from functools import cached_property
 from pathlib import Path
@@ -19,17 +18,19 @@ from trisent.errors import DataError
 from trisent.features.index import (
     FAILURES,
     UTTERANCES,
-    WORDS,
     Entry,
     Index,
     Track,
     damaged_files,
+    entry_from_json,
     ids_of,
     lines_of,
+    map_shard,
     parse,
     read_bytes,
     read_index,
     read_lines,
+    read_words,
     write_store,
     wrong_files,
 )
@@ -66,7 +67,10 @@ class FeatureStore:
             self._index = read_index(self.folder)
             try:
                 self._lines = lines_of(read_bytes(self.folder / UTTERANCES, self._index))
-                self._shards = {m: _map(self.folder, m, track) for m, track in self._index.tracks.items()}
+                self._shards = {
+                    m: [map_shard(self.folder, m, track, shard) for shard in track.shards]
+                    for m, track in self._index.tracks.items()
+                }
                 break
             except DataError:
                 if not left:
@@ -138,9 +142,7 @@ class FeatureStore:
 
     def utterance(self, i: int) -> Utterance:
         """Return what is known of one utterance, without its words, which `words` reads."""
-        row = self._row(i)
-        end = math.inf if row["end"] is None else row["end"]
-        return Utterance(row["id"], row["start"], end, row["text"], sentiment=row["sentiment"])
+        return entry_from_json(self._row(i)).utterance
 
     def words(self, i: int) -> tuple[Word, ...]:
         """Return the words of one utterance with their times; () where they are unknown.
@@ -152,8 +154,7 @@ class FeatureStore:
 
     @cached_property
     def _words(self) -> dict[str, tuple[Word, ...]]:
-        rows = read_lines(self.folder / WORDS, self._index)
-        return {row["id"]: tuple(Word(*word) for word in row["words"]) for row in rows}
+        return read_words(self.folder, self._index)
 
     def failures(self) -> list[Failure]:
         """Read the ledger: what could not be extracted, and why.
@@ -235,8 +236,3 @@ def _reopen(folder: Path, digest: str) -> FeatureStore:
     if store.digest() != digest:
         raise DataError(t("{folder} was replaced while it was handed to another process. Start again.", folder=folder))
     return store
-
-
-def _map(folder: Path, modality: Modality, track: Track) -> list[MappedShard]:
-    facts: dict[str, Any] = {"modality": modality, "key": track.key, "dtype": track.dtype, "dim": track.dim}
-    return [MappedShard(folder / shard.file, **facts) for shard in track.shards]

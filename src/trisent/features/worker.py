@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trisent.errors import DataError, MediaError
+from trisent.errors import DataError, MediaError, one_line
 from trisent.extractors.base import Extractor
 from trisent.features.part import Failure, Part, check_storable
 from trisent.features.pool import Stage, no_step
@@ -165,8 +165,3 @@ def features_of(clips: Sequence[Clip], modality: Modality, extractor: Extractor[
     # Words and frames know when in the file they are.
     starts = (np.float32(clip.utterance.start) for clip in clips)
     return [replace(one, times=one.times - start) for one, start in zip(features, starts, strict=True)]
-
-
-def one_line(error: Exception) -> str:
-    """Say what went wrong in one line of at most 300 characters."""
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -218,6 +218,19 @@ def test_steps_can_be_averaged_to_a_rate(clips: Path, named: dict[str, str], tmp
     assert half.times.tolist() == [0.25, 0.75]
 
 
+def test_a_track_in_fp32_added_to_one_in_fp16_loses_nothing(clips: Path, named: dict[str, str], tmp_path: Path) -> None:
+    text, video = {**named, "audio": "none", "video": "none"}, {**named, "text": "none", "audio": "none"}
+    extract([clips], tmp_path / "both", settings(text))
+    both = FeatureStore(extract([clips], tmp_path / "both", settings(video, dtype="fp32")).out)
+    alone = FeatureStore(extract([clips], tmp_path / "alone", settings(video, dtype="fp32")).out)
+    assert set(both.dims) == {"text", "video"}
+    got, expected = both.features(0, "video"), alone.features(0, "video")
+    assert got is not None
+    assert expected is not None
+    assert (got.values == expected.values).all()
+    assert (expected.values != expected.values.astype(np.float16)).any()
+
+
 def test_the_plan_says_what_is_left_and_writes_nothing(data: Path, named: dict[str, str], tmp_path: Path) -> None:
     write_labels(data, read_labels(data)[:9])
     extract([data], tmp_path / "out", settings(named))

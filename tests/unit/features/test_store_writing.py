@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_writer_that_is_killed_between_renames_leaves_a_store_or_a_clear_error
     before = FeatureStore(tmp_path).digest()
     writer = multiprocessing.get_context("spawn").Process(target=_die_writing, args=(tmp_path, renames))
     writer.start()
-    writer.join()
+    writer.join(timeout=60)
     assert writer.exitcode == 9
     if renames == 3:  # words, failures, utterances: the last of them is what a reader looks at
         with pytest.raises(DataError, match="run the same trisent extract command again"):
@@ -120,7 +121,7 @@ def test_a_writer_that_was_killed_before_all_was_on_the_disk_has_changed_nothing
     before = FeatureStore(tmp_path).digest()
     writer = multiprocessing.get_context("spawn").Process(target=_die_writing, args=(tmp_path, 0))
     writer.start()
-    writer.join()
+    writer.join(timeout=60)
     part = tmp_path / f"{cut}.part"
     part.write_bytes(part.read_bytes()[:-9])
     finish_writing(tmp_path)
@@ -140,8 +141,10 @@ def test_readers_meet_one_store_or_the_next_while_it_is_replaced_without_pause(t
     writer = multiprocessing.get_context("spawn").Process(target=_write_again_and_again, args=(tmp_path, 150))
     writer.start()
     seen = set()
+    deadline = time.monotonic() + 120
     try:
         while writer.is_alive():
+            assert time.monotonic() < deadline, "the writer neither ends nor goes on"
             store = FeatureStore(tmp_path)
             k = int(store.utterance(0).start)
             assert len(store) == 3 + k % 3
@@ -151,7 +154,7 @@ def test_readers_meet_one_store_or_the_next_while_it_is_replaced_without_pause(t
                 assert (got.values == expected.values).all()
             seen.add(k)
     finally:
-        writer.join()
+        writer.join(timeout=60)
     assert writer.exitcode == 0
     assert len(seen) > 1
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trisent.errors import WeightsError
-from trisent.extractors.loading import one_line, read_state
+from trisent.errors import WeightsError, one_line
+from trisent.extractors.loading import read_state
 from trisent.i18n import t
 
 # (repeats, kernel, stride, expansion, in, out), table 1 of the EfficientNet paper

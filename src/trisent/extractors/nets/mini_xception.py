@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trisent.errors import WeightsError
-from trisent.extractors.loading import one_line
+from trisent.errors import WeightsError, one_line
 from trisent.i18n import t
 
 # the order of FER-2013 and of the network's output
