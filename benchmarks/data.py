@@ -17,9 +17,6 @@ import argparse
 import json
 import os
 import pickle
-import platform
-import re
-import resource
 import signal
 import statistics
 import subprocess
@@ -27,7 +24,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +31,7 @@ from typing import Any
 import h5py
 import numpy as np
 from data_material import BATCH, Sizes, make_audit, make_csd, make_pickle, mosei_like
+from machine import machine, peak_memory_mb, some_of
 
 Took = tuple[float, float]  # seconds, and a sum that both sides must agree on
 
@@ -159,13 +156,6 @@ SUBJECTS = {
 }
 
 
-def peak_memory_mb() -> float:
-    """Return the most memory this process held, mapped pages of files included."""
-    with suppress(OSError):  # Linux's getrusage begins with what the parent held
-        return int(re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))[0]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
 def measure(subject: str, side: str, folder: Path, sizes: Sizes) -> dict[str, float]:
     """Run a side in a fresh process; returns what it measured."""
     told = [str(n) for n in (sizes.megabytes, sizes.videos, sizes.seconds, sizes.utterances)]
@@ -202,36 +192,15 @@ def compare(subject: str, folder: Path, sizes: Sizes, *, rounds: int) -> None:
     print(flush=True)
 
 
-def machine() -> str:
-    """Describe where the numbers come from."""
-    from importlib.metadata import version
-
-    model = platform.processor() or platform.machine()
-    with suppress(OSError):
-        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-        model = names[0] if names else model
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "h5py", "torch"))
-    return f"{os.cpu_count()} cores ({model}), {platform.system()}, Python {platform.python_version()}, {packages}"
-
-
 def load() -> str:
     """Say how busy the machine is, what we do included."""
     return " ".join(f"{average:.1f}" for average in os.getloadavg())
 
 
-def subjects(text: str) -> list[str]:
-    """Read the value of --only."""
-    chosen = text.split(",")
-    if unknown := set(chosen) - set(SUBJECTS):
-        msg = f"{', '.join(sorted(unknown))}: not among {', '.join(SUBJECTS)}"
-        raise argparse.ArgumentTypeError(msg)
-    return chosen
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=subjects, default=list(SUBJECTS), help=f"some of {','.join(SUBJECTS)}")
+    parser.add_argument("--only", type=some_of(list(SUBJECTS)), default=list(SUBJECTS), help=", ".join(SUBJECTS))
     parser.add_argument("--rounds", type=int, default=3, help="of each row; the median counts")
     parser.add_argument("--megabytes", type=int, default=1000, help="of the pickle")
     parser.add_argument("--videos", type=int, default=3000, help="with computational sequences")
@@ -251,7 +220,7 @@ def main() -> None:
     if chosen.quick:
         chosen.rounds, sizes = 1, Sizes(10, 40, 5, 700)
         print("TOY SIZES: no figure means anything.\n")
-    print(f"{machine()}; load at the beginning {load()}\n", flush=True)
+    print(f"{machine('numpy', 'h5py', 'torch')}; load at the beginning {load()}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="trisent-benchmark-", dir=chosen.folder) as folder:
         for subject in chosen.only:
             compare(subject, Path(folder, subject), sizes, rounds=chosen.rounds)

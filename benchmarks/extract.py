@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from extract_material import ROOT, Material, make_material
-from extract_report import Row, Work, count_work, machine, print_table
+from extract_report import PACKAGES, Row, Work, count_work, print_table
 from extract_sides import GPU_TIMES, WORKLOADS, available_cores, serve, sides_of
+from machine import machine, some_of
 
 A_JOB = 16  # utterances: so every worker gets the same when there are as many jobs as workers
 
@@ -140,7 +141,7 @@ def compare(folder: Path, chosen: argparse.Namespace) -> None:
     gpu = torch.cuda.is_available()
     corpus = 2 if chosen.quick else A_JOB * available_cores() * chosen.jobs
     made = {"rounds": chosen.rounds, "clips": chosen.clips, "texts": chosen.texts, "corpus": corpus}
-    print(machine(), end="\n\n", flush=True)
+    print(machine(*PACKAGES), end="\n\n", flush=True)
     material = make_material(folder, **made, small=chosen.quick)
     work = count_work(material)
     lengths = pieces(material, [text for texts in material.texts for text in texts])
@@ -163,19 +164,10 @@ def compare(folder: Path, chosen: argparse.Namespace) -> None:
         print_table(workload, rows)
 
 
-def workloads(text: str) -> list[str]:
-    """Read the value of --only."""
-    chosen = text.split(",")
-    if unknown := set(chosen) - set(WORKLOADS):
-        msg = f"{', '.join(sorted(unknown))}: not among {', '.join(WORKLOADS)}"
-        raise argparse.ArgumentTypeError(msg)
-    return chosen
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=workloads, default=list(WORKLOADS), help=f"some of {','.join(WORKLOADS)}")
+    parser.add_argument("--only", type=some_of(WORKLOADS), default=list(WORKLOADS), help=", ".join(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=3, help="of each row; the median counts")
     parser.add_argument("--clips", type=int, default=4, help="of 7 s in a round of audio, video, decode, naive loop")
     parser.add_argument("--texts", type=int, default=64, help="in a round")

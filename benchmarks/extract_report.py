@@ -1,14 +1,8 @@
 """What the extraction benchmark prints: tables, the work of each network, and the machine."""
 
-import os
-import platform
-import re
 import statistics
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,24 +118,3 @@ def count_work(material: Material) -> Work:
             clip=gflop("wav2vec", input_values=torch.zeros(1, material.sounds.shape[1])),
             picture=gflop("resnet", pixel_values=torch.zeros(1, 3, 224, 224)),
         )
-
-
-# --- the machine ------------------------------------------------------------------------------------------------------
-
-
-def machine() -> str:
-    """Describe where the numbers come from."""
-    model, flags = platform.processor() or platform.machine(), ""
-    with suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        model, flags = (re.findall(rf"{key}\s*: (.*)", text)[:1] or [""] for key in ("model name", "flags"))
-        model, flags = model[0] or platform.machine(), flags[0]
-    able = [name for name in ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if name in flags.split()]
-    if told := os.environ.get("ONEDNN_MAX_CPU_ISA"):
-        able.append(f"but ONEDNN_MAX_CPU_ISA={told}")
-    load = f", load {os.getloadavg()[0]:.1f} before the start" if hasattr(os, "getloadavg") else ""
-    found = [f"Python {platform.python_version()}"]
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            found.append(f"{name} {version(name)}")
-    return f"{os.cpu_count()} cores ({model}; {', '.join(able)}), {platform.system()}{load}; {', '.join(found)}"

@@ -7,13 +7,10 @@ round it measures how fast this machine multiplies matrices at the row's precisi
 import json
 import math
 import os
-import re
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ import extract_naive as naive
 import numpy as np
 from extract_material import Material
 from extract_naive import FPS, Rows, Run, no_rows
+from machine import peak_memory_mb
 
 WORKLOADS = ("text", "audio", "video", "decode", "endtoend")
 GPU_TIMES = 40  # a GPU does a round of the CPU's in no time
@@ -245,12 +243,3 @@ def matrix_rate(precision: str, device: str) -> float:
         wait()
         done += 1
     return 2 * size**3 * done / taken / 1e9
-
-
-def peak_memory_mb(process: int | None = None) -> float:
-    """Return the most memory that this process, or a child of it, has held."""
-    with suppress(OSError):  # Linux's getrusage begins with what the parent held
-        status = Path(f"/proc/{process or 'self'}/status").read_text(encoding="utf-8")
-        return int(re.findall(r"VmHWM:\s*(\d+)", status)[0]) * 1024 / 1e6
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN if process else resource.RUSAGE_SELF)
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6

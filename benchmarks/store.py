@@ -12,22 +12,19 @@ import argparse
 import json
 import os
 import pickle
-import platform
-import re
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from machine import machine, peak_memory_mb
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -201,13 +198,6 @@ def read(name: str, folder: Path, utterances: int, seed: int) -> None:
     print(json.dumps({**times, "sum": total, "memory_mb": peak_memory_mb()}))
 
 
-def peak_memory_mb() -> float:
-    """Return the most memory this process held, mapped pages of files included."""
-    with suppress(OSError):  # Linux's getrusage begins with what the parent held
-        return int(re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text(encoding="utf-8"))[0]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
 def measure(name: str, folder: Path, utterances: int, seed: int) -> dict[str, float]:
     """Read in a fresh process; returns what it measured."""
     command = [sys.executable, __file__, "--read", name, str(folder), str(utterances), str(seed)]
@@ -251,18 +241,6 @@ def compare(folder: Path, data: Data, rounds: int) -> None:
     print(flush=True)
 
 
-def machine() -> str:
-    """Describe where the numbers come from."""
-    from importlib.metadata import version
-
-    model = platform.processor() or platform.machine()
-    with suppress(OSError):
-        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-        model = names[0] if names else model
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "safetensors", "h5py"))
-    return f"{os.cpu_count()} cores ({model}), {platform.system()}, Python {platform.python_version()}, {packages}"
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -277,7 +255,7 @@ def main() -> None:
         read(name, Path(folder), int(utterances), int(seed))
         return
     rng = np.random.default_rng(0)
-    print(machine(), end="\n\n")
+    print(machine("numpy", "safetensors", "h5py"), end="\n\n")
     with tempfile.TemporaryDirectory(prefix="trisent-benchmark-", dir=chosen.folder) as folder:
         values = rng.standard_normal((chosen.utterances, 3584), np.float32).astype(np.float16)
         print(f"Made-up pooled rows: {chosen.utterances:,} utterances x 3,584 (median of {chosen.rounds}).\n")

@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import socket
@@ -25,6 +24,8 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from machine import machine
 
 REPO, COMMIT, NAME = "ORG/NAME", "c" * 40, "model.safetensors"
 CUT_EVERY = 8_000_000
@@ -180,7 +181,8 @@ def compare(folder: Path, megabytes: int, rounds: int) -> None:
     try:
         assert server.stdout is not None
         endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
-        print(machine(), end="\n\n")
+        curl = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+        print(f"{machine('huggingface_hub')} with HF_HUB_DISABLE_XET=1, curl {curl}", end="\n\n")
         clean = {tool: [] for tool in TOOLS}
         for _ in range(rounds):  # in turn, so that what else the machine does meets all of them
             for tool in TOOLS:
@@ -217,21 +219,6 @@ def print_cut(cut: dict[str, dict[str, Any]], size: int) -> None:
     print("|---|---|---|---|---|")
     for tool, one in cut.items():
         print(f"| {tool} | {one['outcome']} | {one['sent'] / 1e6:.0f} MB | {one['sent'] / size:.2f} | {one['gets']} |")
-
-
-def machine() -> str:
-    """Describe where the numbers come from."""
-    from importlib.metadata import version
-
-    curl = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    model = platform.processor() or platform.machine()
-    with suppress(OSError):
-        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-        model = names[0] if names else model
-    return (
-        f"{os.cpu_count()} cores ({model}), {platform.system()}, Python {platform.python_version()}, curl {curl}, "
-        f"huggingface_hub {version('huggingface_hub')} with HF_HUB_DISABLE_XET=1"
-    )
 
 
 def main() -> None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from trisent import __version__
 from trisent.checkpoint import Bundle
 from trisent.files import write_whole
-from trisent.i18n import get_language, t
+from trisent.i18n import t
+from trisent.pages import fill
 from trisent.types import CLASS_NAMES, MODALITIES, Modality, Prediction, Provenance, VideoPrediction
 
 SCHEMA = Path(__file__).parent / "schemas" / "predictions.schema.json"
@@ -79,26 +78,18 @@ def _utterance(prediction: Prediction) -> dict[str, Any]:
 
 def to_html(results: Results) -> str:
     """Draw the page: a timeline of each video, then one row an utterance."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    filters = {
+        "jpeg": lambda data: base64.b64encode(data).decode(),
+        "clock": clock,
+        "signed": lambda value: f"{value:+.2f}",
+        "colour": colour,
+    }
+    names = [t(name) for name in CLASS_NAMES]
+    return fill(
+        Path(__file__).with_name("report.html.j2"),
+        filters,
+        {"results": results, "modalities": MODALITIES, "class_names": names},
     )
-    environment.filters["jpeg"] = lambda data: base64.b64encode(data).decode()
-    environment.filters["clock"] = clock
-    environment.filters["signed"] = lambda value: f"{value:+.2f}"
-    environment.filters["colour"] = colour
-    page: str = environment.get_template("report.html.j2").render(
-        results=results,
-        version=__version__,
-        language=get_language(),
-        modalities=MODALITIES,
-        class_names=[t(name) for name in CLASS_NAMES],
-        t=t,
-    )
-    return page
 
 
 def clock(seconds: float) -> str:

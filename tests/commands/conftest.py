@@ -26,3 +26,24 @@ def trisent(tmp_path: Path) -> Run:
         return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
 
     return run
+
+
+def run_in_bash(script: str, folder: Path, *, source: Path = ROOT / "src") -> subprocess.CompletedProcess[str]:
+    """Run a block of commands, where `python` is this Python and `trisent` that of `source`, installed or not.
+
+    The first command that fails ends it.
+    """
+    programs = folder.parent / f"{folder.name}-bin"
+    programs.mkdir(exist_ok=True)
+    for name, words in (("trisent", f'"{sys.executable}" -m trisent "$@"'), ("python", f'"{sys.executable}" "$@"')):
+        (programs / name).write_text(f"#!/bin/sh\nexec {words}\n")
+        (programs / name).chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(source),
+        "OMP_NUM_THREADS": "1",
+        "TRISENT_LANG": "en",
+    }
+    command = ["bash", "-e", "-c", script]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -3,12 +3,9 @@
 import csv
 import io
 import json
-import os
 import pickle
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import media_files
-from commands.conftest import ROOT, Run
+from commands.conftest import ROOT, Run, run_in_bash
 from trisent.data.inspection import inspect
 from trisent.data.readers import FORMATS
 from trisent.features.layouts import SPLIT_NAMES
@@ -43,23 +40,6 @@ def bash(page: str) -> str:
 
 def commands(page: str) -> list[str]:
     return [line.partition("#")[0].strip() for line in bash(page).splitlines() if line.strip()]
-
-
-def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run commands in bash, where `trisent` is this trisent, installed or not; the first that fails ends it."""
-    programs = folder / ".bin"
-    programs.mkdir()
-    (programs / "trisent").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m trisent "$@"\n')
-    (programs / "trisent").chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT / "src"),
-        "OMP_NUM_THREADS": "1",
-        "TRISENT_LANG": "en",
-    }
-    command = ["bash", "-e", "-c", script]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def write_pickle(path: Path) -> None:
@@ -154,7 +134,7 @@ def test_the_commands_of_the_page_on_data_run_as_written(tmp_path: Path) -> None
         f"v{v},{c},a film {v} {c},{(v + c) % 5 - 2},{'test' if v > 8 else 'train'}" for v in range(12) for c in (1, 2)
     ]
     (tmp_path / "mine" / "label.csv").write_text("\n".join(["video_id,clip_id,text,label,mode", *rows]) + "\n")
-    done = run(bash("data"), tmp_path)
+    done = run_in_bash(bash("data"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert sorted(p.name for p in (tmp_path / "clean").glob("*.npz")) == ["test.npz", "train.npz", "val.npz"]
@@ -176,7 +156,7 @@ def test_every_format_has_a_section_and_those_that_are_written_say_so() -> None:
 @pytest.mark.slow
 def test_what_is_written_is_recognised_and_its_arrays_are_named_on_the_page(tmp_path: Path) -> None:
     write_pickle(tmp_path / "mine.pkl")
-    done = run(bash("formats"), tmp_path)
+    done = run_in_bash(bash("formats"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text_of("formats"), re.MULTILINE | re.DOTALL))
     for line in commands("formats"):
@@ -197,7 +177,7 @@ def test_what_is_written_is_recognised_and_its_arrays_are_named_on_the_page(tmp_
 def test_a_table_that_was_split_is_read_by_extract_with_no_video_in_two_parts(tmp_path: Path) -> None:
     rows = lay_out_own_data(tmp_path)
     line = next(line for line in commands("own-data") if line.startswith("trisent data split"))
-    done = run(line, tmp_path)
+    done = run_in_bash(line, tmp_path)
     assert done.returncode == 0, done.stderr
     drawn = list(csv.DictReader((tmp_path / "split.csv").read_text().splitlines()))
     assert {row["split"] for row in drawn} == set(SPLIT_NAMES.values())
@@ -213,7 +193,7 @@ def test_a_table_that_was_split_is_read_by_extract_with_no_video_in_two_parts(tm
 @pytest.mark.usefixtures("embedded_weights")
 def test_from_videos_and_a_table_to_a_judged_video(trisent: Run, tmp_path: Path) -> None:
     rows = lay_out_own_data(tmp_path)
-    done = run(bash("own-data"), tmp_path)
+    done = run_in_bash(bash("own-data"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     described = json.loads(trisent("data", "describe", "features", "--json").stdout)
     assert described["utterances"] == len(rows)
@@ -232,6 +212,6 @@ def test_the_other_beginnings_of_the_page_run(trisent: Run, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     lines = re.findall(r"`(trisent data [^`\n]*)`", text_of("own-data"))
     assert len(lines) == 2
-    done = run("\n".join(lines), tmp_path)
+    done = run_in_bash("\n".join(lines), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert inspect(tmp_path / "mine.pkl").format == "mmsa"

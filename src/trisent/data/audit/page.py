@@ -5,16 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trisent import __version__
 from trisent.data.audit.columns import Columns
 from trisent.data.audit.findings import LEVELS, Report
 from trisent.data.dataset import SPLITS, Dataset
 from trisent.files import write_whole
-from trisent.i18n import get_language, t
+from trisent.i18n import t
+from trisent.pages import fill
 
 _REPEATS = 100  # pairs that the page lists
 _BINS = 36
@@ -45,29 +44,19 @@ class Strip:
 
 def to_html(report: Report, dataset: Dataset) -> str:
     """Draw the page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = lambda value: "–" if value is None or value != value else f"{value:.4f}"
-    page: str = environment.get_template("page.html.j2").render(
-        report=report,
-        d=report.description,
-        levels=LEVELS,
-        level_names={"error": t("errors"), "warning": t("warnings"), "note": t("notes")},
-        repeats=report.repeats[:_REPEATS],
-        labels=list(_label_histograms(dataset)),
-        lengths=list(_length_histograms(dataset)),
-        strips={modality: _strips(c) for modality, c in report.columns.items()},
-        colours=_CLASS_COLOURS,
-        version=__version__,
-        language=get_language(),
-        t=t,
-    )
-    return page
+    filters = {"figure": lambda value: "–" if value is None or value != value else f"{value:.4f}"}
+    values = {
+        "report": report,
+        "d": report.description,
+        "levels": LEVELS,
+        "level_names": {"error": t("errors"), "warning": t("warnings"), "note": t("notes")},
+        "repeats": report.repeats[:_REPEATS],
+        "labels": list(_label_histograms(dataset)),
+        "lengths": list(_length_histograms(dataset)),
+        "strips": {modality: _strips(c) for modality, c in report.columns.items()},
+        "colours": _CLASS_COLOURS,
+    }
+    return fill(Path(__file__).with_name("page.html.j2"), filters, values)
 
 
 def write_page(path: Path, report: Report, dataset: Dataset) -> None:
