@@ -1,5 +1,6 @@
 """From videos to a feature store: find the work, do what is not done yet, put it together."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,14 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trisent.errors import DataError
+from trisent.errors import DataError, UsageError
 from trisent.extractors.base import Extractor
 from trisent.features.assembly import Assembly
 from trisent.features.hearing import hear
 from trisent.features.index import Track, finish_writing
 from trisent.features.local import extractors_of, run_local
 from trisent.features.part import Failure, Part
-from trisent.features.settings import ExtractSettings, track_key
+from trisent.features.settings import NONE, ExtractSettings, track_key
 from trisent.features.sources import Found, find_sources
 from trisent.features.state import State, drop, entries_of, read_state
 from trisent.features.store import FeatureStore
@@ -113,7 +114,7 @@ def extract(
         UsageError: an extractor does not have an option that the settings name.
     """
     begun_s = time.monotonic()
-    found = something(paths)
+    found = something(paths, settings)
     with _alone_in(out):
         finish_writing(out)
         extractors = extractors_of(settings, on_progress=on_progress)
@@ -132,7 +133,7 @@ def extract(
         for job, part in _run(left, settings, workers=workers, gpu=gpu):
             assembly.add(job, part)
             starts = {u.id: u.start for u in job.utterances}
-            hours += sum(end - starts[i] for i, end in part.ends.items()) / 3600
+            hours += sum(end - starts[i] for i, end in part.ends.items() if end < math.inf) / 3600
             done, failed = done + len(starts), failed + len(part.failures)
             on_extract(Progress(done, total, failed, hours, time.monotonic() - begun_s))
         assembly.finish()
@@ -152,16 +153,23 @@ def extract(
     )
 
 
-def something(paths: Sequence[Path]) -> Found:
+def something(paths: Sequence[Path], settings: ExtractSettings) -> Found:
     """Find the sources.
 
     Raises:
         DataError: there is none.
+        UsageError: they are texts without videos, and features of sound or pictures are asked for.
     """
     found = find_sources(paths)
     if not found.sources:
         message = "nothing to extract: {path}: {reason}"
         raise DataError(t(message, path=found.failures[0].path, reason=found.failures[0].reason))
+    if not (any(s.media for s in found.sources) or settings.audio == settings.video == NONE):
+        message = (
+            "{paths}: has texts and names no videos. For features of the texts alone: --audio none --video none. "
+            "For the others, put the clips into a folder Raw beside label.csv, or add a column path"
+        )
+        raise UsageError(t(message, paths=", ".join(map(str, paths))))
     return found
 
 

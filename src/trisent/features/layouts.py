@@ -58,11 +58,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file before it has an id: `names` are candidates for it, the better first; `rows` None: to be listened to."""
+    """A file before it has an id: `names` are candidates for it, the better first; `rows` None: to be listened to.
+
+    Without `media` there is no file, `path` is the name of a video, and all there is are the texts of the rows.
+    """
 
     path: Path
     names: tuple[str, ...]
     rows: tuple[Row, ...] | None = None
+    media: bool = True
 
 
 def labelled_clips(table_path: Path, raw: Path) -> list[Draft]:

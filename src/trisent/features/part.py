@@ -5,6 +5,7 @@ and `mask` [rows], where utterance k owns the rows offsets[k] to offsets[k + 1].
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -47,7 +48,8 @@ class Failure:
 class Part:
     """What one job gives: features by modality and utterance, in the job's order, what failed, and where each ends.
 
-    `ends` holds the utterances that did not fail, in seconds: an utterance may have been said to end with its file.
+    `ends` holds the utterances that did not fail, in seconds: an utterance may have been said to end with its file. Of
+    a text without a file the end is infinite.
     """
 
     features: Mapping[Modality, Mapping[str, Features]]
@@ -69,7 +71,8 @@ def pack(part: Part, *, dtype: Dtype = "fp16") -> bytes:
             joined = join(ids[modality], part.features[modality].values(), modality=modality, dtype=dtype)
             arrays |= {f"{modality}.{field}": array for field, array in joined.items()}
     failures = [asdict(f) for f in part.failures]
-    return to_bytes(arrays, {"format": FORMAT, "ids": ids, "failures": failures, "ends": dict(part.ends)})
+    ends = {i: None if math.isinf(end) else end for i, end in part.ends.items()}
+    return to_bytes(arrays, {"format": FORMAT, "ids": ids, "failures": failures, "ends": ends})
 
 
 def unpack(content: bytes, *, where: str | Path = "part") -> Part:
@@ -93,7 +96,8 @@ def unpack(content: bytes, *, where: str | Path = "part") -> Part:
                 check_layout(mine["offsets"], len(ids), shapes={f: a.shape for f, a in mine.items()})
                 features[modality] = dict(zip(ids, _split(mine), strict=True))
         failures = tuple(Failure(**failure) for failure in facts["failures"])
-        return Part(features, failures, {str(i): float(end) for i, end in facts["ends"].items()})
+        ends = {str(i): math.inf if end is None else float(end) for i, end in facts["ends"].items()}
+        return Part(features, failures, ends)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise damaged(where, error) from error
 

@@ -69,7 +69,7 @@ def plan(paths: Sequence[Path], out: Path, settings: ExtractSettings) -> Plan:
     """
     import torch
 
-    found = something(paths)
+    found = something(paths, settings)
     sources = [heard_before(source, out / "heard") for source in found.sources]
     known = [source for source in sources if source.utterances is not None]
     silent = [source for source in sources if source.utterances is None]
@@ -96,9 +96,12 @@ def plan(paths: Sequence[Path], out: Path, settings: ExtractSettings) -> Plan:
     finally:
         torch.set_num_threads(threads)
     starts = {u.id: u.start for u in sample.utterances}
-    sampled_s = sum(end - starts[i] for i, end in part.ends.items())
-    times = 3600 * hours / sampled_s if sampled_s else 0.0
-    measured = bool(sampled_s) or not left
+    sampled_s = sum(end - starts[i] for i, end in part.ends.items() if end < math.inf)
+    if any(source.media for source in left):
+        times = 3600 * hours / sampled_s if sampled_s else 0.0
+    else:  # texts take time by their number
+        times = sum(len(s.utterances or ()) for s in left) / max(1, len(part.ends))
+    measured = times > 0 or not left
     wanting = {m: sum(len(j.utterances) for j in work.jobs if m in j.modalities) for m in extractors}
     return replace(
         plain,
@@ -124,12 +127,14 @@ def _weights_absent(settings: ExtractSettings) -> tuple[str, ...]:
 def _left(work: Work, silent: Sequence[Source]) -> list[Source]:
     """Return what is left to do as sources."""
     pieces = [piece for job in work.jobs for piece in job.pieces]
-    return [*(Source(p.path, p.utterances, "", sound=p.sound) for p in pieces), *silent]
+    return [*(Source(p.path, p.utterances, "", sound=p.sound, media=p.media) for p in pieces), *silent]
 
 
 def _hours(sources: Sequence[Source]) -> float:
     """Add up the lengths; of open ends and unknown utterances, from the lengths of some of the files."""
-    open_ended = [s for s in sources if s.utterances is None or any(math.isinf(u.end) for u in s.utterances)]
+    open_ended = [
+        s for s in sources if s.media and (s.utterances is None or any(math.isinf(u.end) for u in s.utterances))
+    ]
     step = max(1, len(open_ended) // _SAMPLE_FILES)
     lengths = [length for source in open_ended[::step] if (length := _length_s(source.path)) is not None]
     usual_s = sum(lengths) / len(lengths) if lengths else 0.0
@@ -149,5 +154,5 @@ def _sample(sources: Sequence[Source]) -> Job:
     pieces = []
     for source in sources[:: max(1, len(sources) // _SAMPLE_CLIPS)][:_SAMPLE_CLIPS]:
         stretch = Utterance(f"{source.path}", 0.0, _STRETCH_S)
-        pieces.append(Piece(source.path, (source.utterances or (stretch,))[:1], source.sound))
+        pieces.append(Piece(source.path, (source.utterances or (stretch,))[:1], source.sound, source.media))
     return Job(tuple(pieces), MODALITIES)

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trisent.errors import DataError
@@ -14,6 +14,7 @@ from trisent.features.layouts import LABELS, RAW, Draft, labelled_clips, stretch
 from trisent.features.part import Failure
 from trisent.features.tables import SUFFIXES
 from trisent.features.work import Source
+from trisent.features.written import is_written, written
 from trisent.i18n import t
 from trisent.types import Utterance
 
@@ -29,8 +30,8 @@ class Found:
 def find_sources(paths: Sequence[Path]) -> Found:
     """Find the media files that `paths` mean, and what is known of their utterances.
 
-    A path is a media file; a table; a folder with label.csv beside Raw; or any other folder, for what is below it. A
-    file that a table describes is not listened to, even if a folder brings it as well.
+    A path is a media file; a table; a folder with label.csv, beside Raw or without any clips; or any other folder, for
+    what is below it. A file that a table describes is not listened to, even if a folder brings it as well.
 
     Raises:
         DataError: a table is unusable as a whole, or there is nothing at all.
@@ -41,7 +42,8 @@ def find_sources(paths: Sequence[Path]) -> Found:
         found, faults = _look(path)
         failures += faults
         for draft in found:
-            drafts.setdefault(os.path.realpath(draft.path), []).append(draft)
+            same = os.path.realpath(draft.path) if draft.media else f"text of {draft.path}"
+            drafts.setdefault(same, []).append(draft)
     if not drafts and not failures:
         message = "no video or sound in {paths}; name files, a folder of them, or a table"
         raise DataError(t(message, paths=", ".join(map(str, paths))))
@@ -64,18 +66,18 @@ def find_sources(paths: Sequence[Path]) -> Found:
 
 def _look(path: Path) -> tuple[list[Draft], list[Failure]]:
     if not path.is_dir():
+        if path.name.lower() == LABELS and (raw := _inside(path.parent, RAW)):
+            return labelled_clips(path, raw), []
+        if path.is_file() and is_written(path):
+            return written(path), []
         if path.suffix.lower() in SUFFIXES:
-            raw = _inside(path.parent, RAW) if path.name.lower() == LABELS else None
-            return (labelled_clips(path, raw) if raw else stretches(path)), []
+            return stretches(path), []
         if reason := fault_of(path):
             return [], [Failure(path.stem, str(path), None, reason)]
         return [Draft(path, (path.stem, path.name, *_longer(path)))], []
     if labels := _inside(path, LABELS):
         raw = _inside(path, RAW)
-        if raw is None:
-            message = "{folder}: has {labels} but no folder Raw beside it. Put the clips there, or name their files"
-            raise DataError(t(message, folder=path, labels=labels.name))
-        return labelled_clips(labels, raw), []
+        return (labelled_clips(labels, raw) if raw else written(labels)), []
     found, failures = media_below(path)
     return [Draft(file, _names_in(path, file)) for file in found], failures
 
@@ -104,7 +106,7 @@ def _merged(same: Sequence[Draft]) -> Draft:
     if not known:
         return same[0]
     rows = tuple(itertools.chain.from_iterable(draft.rows or () for draft in known))
-    return Draft(known[0].path, known[0].names, rows)
+    return replace(known[0], rows=rows)
 
 
 def _unique_names(drafts: Sequence[Draft]) -> list[str]:
@@ -151,4 +153,5 @@ def _source(draft: Draft, id: str, seen: dict[str, Path]) -> tuple[Source | None
         if row.split:
             splits[own] = row.split
     utterances.sort(key=lambda u: (u.start, u.id))
-    return (Source(draft.path, tuple(utterances), id, splits) if utterances else None), unusable
+    source = Source(draft.path, tuple(utterances), id, splits, media=draft.media) if utterances else None
+    return source, unusable

@@ -110,7 +110,7 @@ def entries_of(sources: Sequence[Source]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for source in sources:
         try:
-            file = fingerprint(source.path)
+            file = fingerprint(source.path) if source.media else ""
         except OSError:  # its reader will say why
             file = ""
         for u in source.utterances or ():

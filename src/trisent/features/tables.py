@@ -69,6 +69,16 @@ def read_table(path: Path, words: Mapping[str, Sequence[str]], *, required: Sequ
     return Table(path, {word: header[i] for word, i in at.items()}, lines, decimal_comma=delimiter == ";")
 
 
+def headers(path: Path) -> set[str]:
+    """Return the names of the columns of a table, in lower case.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    text = _read(path)
+    return {name.lower() for delimiter in _DELIMITERS for name in _header(text, delimiter)}
+
+
 def _line(number: int, cells: list[str], header: Sequence[str], at: Mapping[str, int]) -> Line:
     fault = ""
     if any(cells[len(header) :]):

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trisent.types import MODALITIES, Modality, Utterance
@@ -14,7 +14,8 @@ class Source:
 
     `utterances` is None when nobody knows them: then the file is listened to, and their ids begin with `id`. An
     utterance may end at infinity, which means at the end of the file. `splits` gives utterance id -> "train", "valid"
-    or "test", where known. `sound` is False when the file was listened to and nobody speaks in it.
+    or "test", where known. `sound` is False when the file was listened to and nobody speaks in it. Without `media`
+    there is no file at `path`, which is the name of a video: the texts of the utterances are all there is.
     """
 
     path: Path
@@ -22,15 +23,17 @@ class Source:
     id: str
     splits: Mapping[str, str] = field(default_factory=dict)
     sound: bool = True
+    media: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Utterances of one file, in order of their beginning; `sound` is False when its sound tells nothing."""
+    """Utterances of one file, in order of their beginning; `sound` and `media` as in the source."""
 
     path: Path
     utterances: tuple[Utterance, ...]
     sound: bool = True
+    media: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Job:
         """Cut into smaller jobs, a file each or, of one file, an utterance each; one utterance stays whole."""
         pieces = self.pieces
         if len(pieces) == 1:
-            pieces = tuple(Piece(p.path, (u,), p.sound) for p in pieces for u in p.utterances)
+            pieces = tuple(replace(p, utterances=(u,)) for p in pieces for u in p.utterances)
         return [Job((piece,), self.modalities) for piece in pieces]
 
 
@@ -77,7 +80,7 @@ def jobs_of(
                 if waiting and (count + len(some) > utterances_a_job or wants != modalities):
                     yield Job(tuple(waiting), modalities)
                     waiting, count = [], 0
-                waiting.append(Piece(source.path, some, source.sound))
+                waiting.append(Piece(source.path, some, source.sound, source.media))
                 count, modalities = count + len(some), wants
     if waiting:
         yield Job(tuple(waiting), modalities)

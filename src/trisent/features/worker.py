@@ -64,6 +64,9 @@ def decode(job: Job, wants: Wants, *, on_step: Stage = no_step) -> Decoded:
     pictures = wants.pictures if "video" in job.modalities else None
     for number, piece in enumerate(job.pieces):
         on_step(number, decode_limit_s(piece))
+        if not piece.media:
+            clips += [Clip(u, None, None) for u in piece.utterances]
+            continue
         left = {u.id: None for u in piece.utterances}
         reason = ""
         try:

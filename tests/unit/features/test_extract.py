@@ -8,7 +8,8 @@ import filelock
 import numpy as np
 import pytest
 
-from trisent.errors import DataError
+from trisent.data.readers import read
+from trisent.errors import DataError, UsageError
 from trisent.extractors.text import BERTTextExtractor
 from trisent.features import assembly
 from trisent.features.extract import Summary, extract
@@ -190,6 +191,36 @@ def test_an_extraction_that_stops_midway_goes_on_and_ends_the_same(
     again = extract([clips], tmp_path / "out", settings(named), on_extract=stop)
     assert again.digest == whole.digest
     assert len(done) == 6  # six jobs, none of them twice
+
+
+def test_texts_without_videos_give_text_features_and_only_new_ones_are_extracted(
+    named: dict[str, str], tmp_path: Path
+) -> None:
+    table, text_only = tmp_path / "texts.csv", {**named, "audio": "none", "video": "none"}
+    table.write_text("id,text,label,split\na,i love the film,2,train\nb,bad,-1,valid\n", encoding="utf-8")
+    first = extract([table], tmp_path / "out", settings(text_only, dtype="fp32"))
+    assert (first.utterances, first.extracted, first.failures, first.hours) == (2, 2, (), 0.0)
+    with table.open("a", encoding="utf-8") as file:
+        file.write("c,good,1,test\n")
+    assert plan([table], tmp_path / "out", settings(text_only, dtype="fp32")).todo == {"text": 1}
+    assert extract([table], tmp_path / "out", settings(text_only, dtype="fp32")).extracted == 1
+    store = FeatureStore(tmp_path / "out")
+    assert (store.ids, store.splits) == (("a", "b", "c"), ("train", "valid", "test"))
+    bert = BERTTextExtractor(named["text"].removeprefix("bert:"), device="cpu", precision="fp32")
+    for i, text in enumerate(("i love the film", "bad", "good")):
+        got = store.features(i, "text")
+        assert got is not None
+        np.testing.assert_allclose(got.values, bert.extract([text])[0].values, atol=1e-6)
+    data = read(tmp_path / "out")
+    assert np.isnan(data.spans).all()
+    assert data.sentiment.tolist() == [2.0, -1.0, 1.0]
+
+
+def test_sound_and_pictures_of_texts_without_videos_are_refused(named: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("text,label\ngood,1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"names no videos.*--audio none --video none"):
+        extract([tmp_path / "texts.csv"], tmp_path / "out", settings(named))
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_extractions_into_one_folder_are_refused(clips: Path, named: dict[str, str], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What people write into tables: the field's label.csv, and lists of stretches of long videos."""
 
+import json
 import logging
 import math
 from pathlib import Path
@@ -108,10 +109,25 @@ def test_val_and_dev_mean_valid_and_another_split_is_a_failure(tmp_path: Path) -
     assert "column mode: expected train, valid or test, got testing" in found.failures[0].reason
 
 
-def test_labels_without_clips_beside_them_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "label.csv").write_text("video_id,clip_id,text\nv,1,a\n")
-    with pytest.raises(DataError, match="no folder Raw"):
-        find_sources([tmp_path])
+@pytest.mark.parametrize("name", ["label.csv", "texts.tsv", "texts.jsonl"])
+def test_texts_without_videos_are_sources_without_files(tmp_path: Path, name: str) -> None:
+    rows = [("v", "1", "good", "1.0", "train"), ("v", "2", "bad", "-1.0", "train"), ("w", "1", "so", "0", "valid")]
+    header = ("video_id", "clip_id", "text", "label", "mode")
+    if name.endswith(".jsonl"):
+        lines = [json.dumps(dict(zip(header, row, strict=True))) for row in rows]
+    else:
+        delimiter = "\t" if name.endswith(".tsv") else ","
+        lines = [delimiter.join(row) for row in (header, *rows)]
+    (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+    found = find_sources([tmp_path if name == "label.csv" else tmp_path / name])
+    assert not found.failures
+    assert [(s.media, [u.text for u in s.utterances or ()]) for s in found.sources] == [
+        (False, ["good", "bad"]),
+        (False, ["so"]),
+    ]
+    assert [u.id for s in found.sources for u in s.utterances or ()] == ["v$_$1", "v$_$2", "w$_$1"]
+    assert [u.sentiment for s in found.sources for u in s.utterances or ()] == [1.0, -1.0, 0.0]
+    assert found.sources[1].splits == {"w$_$1": "valid"}
 
 
 # a table of stretches
