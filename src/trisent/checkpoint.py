@@ -5,6 +5,7 @@ model.safetensors   the weights
 README.md           the model card
 cleaning.json       what features go through before the model sees them, when there is anything to do
 history.json        how training went, when there was any
+text_encoder/       the encoder of its text features, when it learnt along
 """
 
 import hashlib
@@ -30,6 +31,8 @@ from trisent.i18n import t
 from trisent.types import MODALITIES, Modality, Provenance
 
 FORMAT = 1
+TEXT_ENCODER = "text_encoder"
+"""Folder of a bundle, and name of the weights in the provenance of its text features, when it has its own encoder."""
 _WEIGHTS, _CLEANING = "model.safetensors", "cleaning.json"
 _SHIPPED = Path(__file__).parent / "bundles"
 
@@ -85,7 +88,14 @@ class Bundle:
         return cls(**{**values, **read})
 
 
-def save_bundle(folder: Path, bundle: Bundle, model: nn.Module, *, extra: Mapping[str, bytes] | None = None) -> None:
+def save_bundle(
+    folder: Path,
+    bundle: Bundle,
+    model: nn.Module,
+    *,
+    parts: Mapping[str, bytes] | None = None,
+    extra: Mapping[str, bytes] | None = None,
+) -> None:
     """Write a bundle, replacing one that is there.
 
     All files are complete beside their places before the first is moved, and bundle.json, which names the digest of
@@ -95,15 +105,18 @@ def save_bundle(folder: Path, bundle: Bundle, model: nn.Module, *, extra: Mappin
         folder: made if need be.
         bundle: what bundle.json and the model card say.
         model: the trained model, on any device.
+        parts: further files that the bundle cannot do without, such as those of its text encoder: name -> content.
         extra: further files, name -> content, such as history.json; a README.md among them replaces the model card.
     """
     weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
-    named = {_WEIGHTS: weights}
+    named = {_WEIGHTS: weights, **(parts or {})}
     if bundle.cleaning is not None:
         named[_CLEANING] = (json.dumps(bundle.cleaning.to_json(), allow_nan=False) + "\n").encode()
     facts = bundle.to_json() | {"files": {name: hashlib.sha256(content).hexdigest() for name, content in named.items()}}
     text = json.dumps(facts, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     card = model_card(bundle.to_json()).encode()
+    for name in named:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
     write_whole(folder, {**named, "README.md": card, **(extra or {}), "bundle.json": text.encode()})
 
 
@@ -119,6 +132,13 @@ def find_bundle(where: str | Path) -> Path:
     if isinstance(where, str) and where in shipped_bundles():
         return _SHIPPED / where
     return Path(where)
+
+
+def own_text_encoder(where: str | Path, bundle: Bundle) -> Path | None:
+    """Return the folder of the bundle's own text encoder; None when its text features are those of other weights."""
+    folder = find_bundle(where) / TEXT_ENCODER
+    provenance = (bundle.extractors or {}).get("text")
+    return folder if provenance is not None and provenance.weights == TEXT_ENCODER and folder.is_dir() else None
 
 
 def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
@@ -140,6 +160,9 @@ def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
             raise BundleError(message)
     bundle, digests = _read_json(folder / "bundle.json")
     weights = _read_file(folder / _WEIGHTS, digests[_WEIGHTS])
+    for name, digest in digests.items():
+        if name.startswith(f"{TEXT_ENCODER}/"):
+            _check_file(folder / name, digest)
     if _CLEANING in digests:
         bundle = replace(bundle, cleaning=_read_cleaning(folder / _CLEANING, digests[_CLEANING]))
     try:
@@ -160,7 +183,21 @@ def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
 
 def _read_file(path: Path, digest: str) -> bytes:
     content = path.read_bytes() if path.is_file() else b""
-    if (got := hashlib.sha256(content).hexdigest()) != digest:
+    _compare(path, got=hashlib.sha256(content).hexdigest(), digest=digest)
+    return content
+
+
+def _check_file(path: Path, digest: str) -> None:
+    """Compare a file that may be large, without holding it."""
+    got = hashlib.sha256()
+    if path.is_file():
+        with path.open("rb") as file:
+            got = hashlib.file_digest(file, hashlib.sha256)
+    _compare(path, got=got.hexdigest(), digest=digest)
+
+
+def _compare(path: Path, *, got: str, digest: str) -> None:
+    if got != digest:
         message = t(
             "{path} is damaged or belongs to another bundle: sha256 {got}, bundle.json says {expected}. "
             "Copy the whole folder again, or train again into it.",
@@ -169,7 +206,6 @@ def _read_file(path: Path, digest: str) -> bytes:
             expected=digest,
         )
         raise BundleError(message)
-    return content
 
 
 def _read_cleaning(path: Path, digest: str) -> Cleaning:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from trisent.checkpoint import Bundle, load_bundle
+from trisent.checkpoint import Bundle, load_bundle, own_text_encoder
 from trisent.compute import choose_device
 from trisent.data.cleaning import Cleaning
 from trisent.errors import BundleError
@@ -91,11 +91,16 @@ class Predictor:
             WeightsError: weights cannot be had.
         """
         bundle, model = load_bundle(where)
-        if bundle.preset is None and preset is None and bundle.extractors:
-            extractors = extractors_like(bundle.extractors, device=device, on_progress=on_progress)
+        encoder = own_text_encoder(where, bundle)
+        known = bundle.extractors or {}
+        needed = set(model.dims)  # type: ignore[arg-type]  # nn.Module types every attribute as a tensor
+        if bundle.preset is None and preset is None and needed <= set(known):
+            own: dict[Modality, Path] = {"text": encoder} if encoder else {}
+            extractors = extractors_like(known, device=device, own=own, on_progress=on_progress)
         else:
             chosen = _preset_of(bundle, where, preset)
-            extractors = preset_extractors(chosen, device=device, on_progress=on_progress)
+            instead: dict[Modality, tuple[Path, Provenance]] = {"text": (encoder, known["text"])} if encoder else {}
+            extractors = preset_extractors(chosen, device=device, own=instead, on_progress=on_progress)
         _check_fit(bundle, model, extractors, where)
         return cls(bundle, model, extractors, device=choose_device(device), on_progress=on_progress)
 
@@ -158,8 +163,13 @@ class Predictor:
                 contributions={m: float(judged.shapley[m][i]) for m in seen},
                 baseline=float(judged.baseline[i]),
             )
-            lacks = {m: missing.get(m) or _reason(m, clip) for m in MODALITIES if m not in seen}
+            lacks = {m: self._reason(m, clip, missing) for m in MODALITIES if m not in seen}
             yield Prediction(clip.utterance, judgement, lacks, _key_frame(clip, features[i].get("video")))
+
+    def _reason(self, modality: Modality, clip: Clip, missing: Mapping[Modality, str]) -> str:
+        if modality not in self._extractors:
+            return t("not part of this model")
+        return missing.get(modality) or _reason(modality, clip)
 
     def _extract(self, clips: Sequence[Clip]) -> list[dict[Modality, Features]]:
         """Run every extractor over the clips that have its modality, and clean as in training."""

@@ -37,8 +37,12 @@ def bare(commands: str) -> list[str]:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A checkout with a clip, a data set of the guide's format, and tiny weights where the guide puts them."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.part", ".*", "v", "venv", "runs")
+    private = shutil.ignore_patterns("__pycache__", "*.part", ".*", "v", "venv")
     root = tmp_path / "trisent"
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return private(folder, names) | ({"runs"} if Path(folder) == ROOT else set())
+
     shutil.copytree(ROOT, root, ignore=ignored)
     shutil.copy(TALK, root / "talk.mp4")
     tiny.bert(root / "models" / "bert-base-uncased")

@@ -13,6 +13,7 @@ TINY = {
     "data.py": ("--quick", "--folder", "{folder}"),
     "extract.py": ("--quick", "--folder", "{folder}"),
     "store.py": ("--utterances", "40", "--sequences", "40", "--rounds", "1", "--folder", "{folder}"),
+    "train.py": ("--quick",),
     "weights.py": ("--megabytes", "1", "--rounds", "1", "--folder", "{folder}"),
 }
 

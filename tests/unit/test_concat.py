@@ -118,7 +118,7 @@ def test_the_scaler_agrees_with_sklearn_on_the_rows_that_are_there():
     whole.values["audio"][:, :, 2] = 7.0  # never varies
     whole.masks["audio"][:10] = False
     whole.values["audio"][:10] = float("nan")
-    fusion.fit_scaler(whole)
+    fusion.fit_scaler([whole])
     reference = StandardScaler().fit(whole.values["audio"][10:, 0].numpy().astype(np.float64))
     assert fusion.get_buffer("mean_audio").numpy() == pytest.approx(reference.mean_, abs=1e-5)
     assert fusion.get_buffer("std_audio").numpy() == pytest.approx(reference.scale_, abs=1e-5)
@@ -128,14 +128,14 @@ def test_the_scaler_makes_the_units_of_the_features_irrelevant():
     metres = batch(50, steps=1)
     feet = Batch({m: x * 3.28 + 5 for m, x in metres.values.items()}, metres.masks)
     a, b = model(), model()
-    a.fit_scaler(metres)
-    b.fit_scaler(feet)
+    a.fit_scaler([metres])
+    b.fit_scaler([feet])
     assert torch.allclose(a(metres).sentiment, b(feet).sentiment, atol=1e-4)
 
 
 def test_config_and_state_rebuild_the_model():
     first = model(dropout=0.1)
-    first.fit_scaler(batch())
+    first.fit_scaler([batch()])
     second = build("concat", first.config)
     second.load_state_dict(first.state_dict(), strict=True)
     assert isinstance(second, FusionModel)

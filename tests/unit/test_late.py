@@ -14,7 +14,8 @@ from trisent.fusion.fit_heads import (
     train_regression,
 )
 from trisent.fusion.heads import EmotionHead, RegressionHead
-from trisent.fusion.late import LateFusion, class_logits
+from trisent.fusion.late import LateFusion
+from trisent.fusion.outputs import class_logits
 from trisent.types import Features
 
 PRIOR_MEAN, PRIOR_STD = 0.2, 1.1

@@ -25,8 +25,8 @@ RANKS = [
     ("weights", 1), ("media", 1), ("evaluation", 1),
     ("extractors", 2), ("fusion", 2),
     ("features", 3), ("data", 3),
-    ("card", 4), ("history", 4), ("resume", 4), ("training", 4), ("checkpoint", 4),
-    ("predictor", 5), ("report", 5),
+    ("card", 4), ("training", 4), ("checkpoint", 4),
+    ("predictor", 5), ("report", 5), ("runs", 5),
     ("serve", 6), ("cli", 6), ("__main__", 6),
 ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The command line: one file a verb, the only place that prints.
 
-trisent demo | predict | train | weights … | data …
+trisent demo | predict | train | score | compare | weights … | data …
 """
 
 import sys

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from trisent import __version__
-from trisent.cli import data, demo, extract, predict, train, weights
+from trisent.cli import compare, data, demo, evaluate, extract, predict, score, train, tune, weights
 from trisent.cli.weights_words import Offline
 from trisent.i18n import LANGUAGES, t
 
@@ -47,5 +47,9 @@ app.command("demo", help=t("Judge the sample clip and write a report: the whole 
 app.command("predict", help=t("Judge your own videos."))(predict.run)
 app.command("extract", help=t("Turn videos into features to train on."))(extract.run)
 app.command("train", help=t("Train a fusion model on features and write a bundle."))(train.run)
+app.command("tune", help=t("Search for good settings on the validation split."))(tune.run)
+app.command("evaluate", help=t("Say everything of a trained model on a split: figures, report, table."))(evaluate.run)
+app.command("score", help=t("Score a file of predictions under every paper's convention."))(score.run)
+app.command("compare", help=t("Compare runs on the same utterances: difference, interval, p."))(compare.run)
 app.add_typer(weights.app, name="weights", help=t("Pretrained weights: list, fetch, check, find what is wrong."))
 app.add_typer(data.app, name="data", help=t("Data sets of features."))

@@ -30,7 +30,7 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Read, clean and average if asked to, write, and say what the format could not keep."""
-    from trisent.data.cleaning import fit_cleaning
+    from trisent.data.cleaning import cleaning_file, fit_cleaning
     from trisent.data.formats.csd import read as read_csd
     from trisent.data.formats.csd import recognises as csd_here
     from trisent.data.pooling import pool as pooled
@@ -46,9 +46,8 @@ def convert(
         dataset = pooled(dataset)
     lost = write(dataset, out, format=to)
     if cleaning is not None:  # whoever judges a video with a model of these features has to clean in the same way
-        beside = out if out.is_dir() else out.parent
-        name = "cleaning.json" if out.is_dir() else f"{out.stem}.cleaning.json"
-        write_whole(beside, {name: (json.dumps(cleaning.to_json()) + "\n").encode()})
+        file = cleaning_file(out)
+        write_whole(file.parent, {file.name: (json.dumps(cleaning.to_json()) + "\n").encode()})
     _say(dataset, out, to=to, lost=lost, as_json=as_json)
 
 

@@ -1,15 +1,42 @@
 """trisent train: a fusion model on features extracted before; scripts/train_pretrained.py does the same work."""
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trisent.errors import UsageError
 from trisent.i18n import t
 
 if TYPE_CHECKING:
     from trisent.training import TrainConfig, TrainResult
+    from trisent.training.history import EpochReport
+    from trisent.training.loop import OnEpoch
+    from trisent.training.seeds import Summary
+
+_SHOWN = ("mae", "corr", "acc7_round", "acc2_has0", "acc2_non0")  # of several seeds
+
+
+def _list_models(wanted: bool) -> None:
+    """Print the fusion models with the first line of what they say of themselves."""
+    if not wanted:
+        return
+    from rich.table import Table
+
+    from trisent.cli.console import output
+    from trisent.fusion.registry import fusion_class, fusion_models
+
+    table = Table()
+    table.add_column(t("fusion model"), no_wrap=True)
+    table.add_column(t("what it is"))
+    for name in fusion_models():
+        table.add_row(name, (fusion_class(name).__doc__ or "").strip().partition("\n")[0])
+    output().print(table)
+    raise typer.Exit
 
 
 def run(
@@ -19,54 +46,136 @@ def run(
             metavar="DATA", help=t("a data set of any format: a folder with train.npz, a feature store, a file …")
         ),
     ],
-    model: Annotated[str, typer.Option(help=t("name of the fusion model"))] = "concat",
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help=t("folder of the bundle; runs/MODEL unless said otherwise"))
+    model: Annotated[
+        str | None, typer.Option(help=t("name of the fusion model; concat unless said otherwise (see --list-models)"))
     ] = None,
-    epochs: Annotated[int, typer.Option(help=t("passes over the training split, at most"))] = 50,
-    batch_size: Annotated[int, typer.Option(help=t("utterances a step"))] = 32,
-    lr: Annotated[float, typer.Option(help=t("learning rate of AdamW"))] = 1e-4,
-    device: Annotated[str, typer.Option(help=t("auto, cpu, cuda or cuda:N"))] = "auto",
-    seed: Annotated[int, typer.Option(help=t("seed of everything random"))] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help=t("the run folder; runs/MODEL unless said otherwise"))
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help=t("passes over the training split, at most; 50 unless said otherwise"))
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help=t("utterances a step; 32 unless said otherwise"))] = None,
+    lr: Annotated[float | None, typer.Option(help=t("learning rate of AdamW; 1e-4 unless said otherwise"))] = None,
+    device: Annotated[str | None, typer.Option(help=t("auto, cpu, cuda or cuda:N"))] = None,
+    seed: Annotated[int | None, typer.Option(help=t("seed of everything random; the first of several"))] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", help=t("train with N seeds, and tell mean and deviation"))] = 1,
     preset: Annotated[
         str | None,
         typer.Option(help=t("whose extractors made the features, such as pretrained; needed to judge a video")),
+    ] = None,
+    finetune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="full|lora",
+            help=t(
+                "let a text encoder learn along, whole or by adapters; --model is then gated, --epochs 2, --lr 1e-3"
+            ),
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=t("that text encoder: a name, a hub id or a folder; minilm-l6 if not said")),
     ] = None,
     clean: Annotated[
         bool,
         typer.Option("--clean", help=t("leave out exploding and constant columns, z-score on train, clip at ±3 σ")),
     ] = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=t("TOML file with [train], [model] and [cleaning]"))
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help=t("one setting, such as train.lr=3e-4; may be given again")),
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option(metavar="NAME", help=t("curves also in tensorboard, trackio or wandb"))
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=t("print JSON instead of tables"))] = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--list-models", callback=_list_models, is_eager=True, help=t("name the fusion models and what they are")
+        ),
+    ] = False,
 ) -> None:
-    """Train with a line an epoch on stderr, then show the scores."""
-    from trisent.cli.console import print_json, progress_console
-    from trisent.data.cleaning import FINITE, CleaningOptions
-    from trisent.training import EpochReport, TrainConfig, train
+    """Train with a live table on stderr, then show the scores on valid."""
+    if "RANK" in os.environ:  # torch reads it when it is imported; it would warn of unused weights, which may be
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from trisent.cli.console import print_json
+    from trisent.training.machine import is_first_process
+    from trisent.training.run import check_out, prepare, train_on
+    from trisent.training.seeds import train_seeds
+    from trisent.training.settings import read_settings
+    from trisent.training.tracking import check_tracker
 
-    logging.getLogger("trisent").setLevel(logging.INFO)  # where it goes on, what it took for what
-    config = TrainConfig(epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, device=device)
-    console = progress_console()
-
-    def on_epoch(report: EpochReport) -> None:
-        message = "epoch {epoch}/{epochs}  training loss {loss:.4f}  valid MAE {mae:.4f}  Pearson r {corr:.4f}"
-        console.print(
-            t(
-                message,
-                epoch=report.epoch,
-                epochs=config.epochs,
-                loss=report.train_loss,
-                mae=report.valid.mae,
-                corr=report.valid.corr,
-            )
+    if seeds < 1:
+        raise UsageError(t("{name} must be at least {least}, got {value}", name="--seeds", least=1, value=seeds))
+    if text and not (finetune or config):
+        raise UsageError(t("--text names the encoder that learns along; say how: --finetune full or --finetune lora"))
+    if log:
+        check_tracker(log)
+    flags = {"train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "train.device": device}
+    flags |= {"train.seed": seed, "model.name": model}
+    flags |= {"finetune.method": finetune, "finetune.weights": text}
+    settings = read_settings(config, flags=flags, assignments=assignments or (), clean=clean)
+    folder = out or Path("runs") / settings.model
+    check_out(folder)
+    first = is_first_process()
+    # Where it goes on, what it took for what; of several processes one is enough to hear.
+    logging.getLogger("trisent").setLevel(logging.INFO if first else logging.ERROR)
+    prepared = prepare(data, preset=preset, cleaning=settings.cleaning, finetune=settings.finetune)
+    if seeds > 1:
+        summary = train_seeds(
+            prepared,
+            out=folder,
+            config=settings.train,
+            seeds=seeds,
+            model=settings.model,
+            model_config=settings.model_config,
+            watch=lambda own, place: _watched(own, place, log=log),
         )
-
-    folder = out or Path("runs") / model
-    cleaning = CleaningOptions() if clean else FINITE
-    result = train(data, out=folder, config=config, model=model, preset=preset, cleaning=cleaning, on_epoch=on_epoch)
-    if as_json:
+        if first and as_json:
+            print_json({"folder": str(folder), **summary.to_json()})
+        elif first:
+            _show_summary(summary, folder)
+        return
+    with _watched(settings.train, folder, log=log) as on_epoch:
+        result = train_on(
+            prepared,
+            out=folder,
+            config=settings.train,
+            model=settings.model,
+            model_config=settings.model_config,
+            on_epoch=on_epoch,
+        )
+    if first and as_json:
         print_json({"bundle": str(result.folder), **result.bundle.to_json()})
-    else:
-        _show(result, config)
+    elif first:
+        _show(result, settings.train)
+
+
+@contextmanager
+def _watched(config: "TrainConfig", folder: Path, *, log: str | None) -> "Iterator[OnEpoch]":
+    """Show every epoch, and tell the tracker `log` of it; silent in all processes but the first."""
+    from trisent.cli.train_progress import shown_epochs
+    from trisent.training.loop import ignore_epoch
+    from trisent.training.machine import is_first_process
+    from trisent.training.tracking import tracked
+
+    if not is_first_process():
+        yield ignore_epoch
+        return
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(shown_epochs(config))]
+        if log:
+            listeners.append(stack.enter_context(tracked(log, config, folder)))
+
+        def on_epoch(report: "EpochReport") -> None:
+            for listener in listeners:
+                listener(report)
+
+        yield on_epoch
 
 
 def _show(result: "TrainResult", config: "TrainConfig") -> None:
@@ -77,22 +186,50 @@ def _show(result: "TrainResult", config: "TrainConfig") -> None:
 
     console, bundle = output(), result.bundle
     best = result.history.best.epoch
-    table = Table(
-        title=t("scores, weights of epoch {best} (lowest valid MAE), seed {seed}", best=best, seed=config.seed)
+    title = t(
+        "scores on valid, weights of epoch {best} (best valid {select}), seed {seed}",
+        best=best,
+        select={"mae": "MAE", "corr": "Pearson r"}[config.select],
+        seed=config.seed,
     )
+    table = Table(title=title)
     table.add_column(t("measure and its convention"))
-    for split in bundle.scores:
-        table.add_column(split, justify="right")
-    for group in zip(*(scores.rows() for scores in bundle.scores.values()), strict=True):
-        cells = [f"{value:.4f} (n={n})" if value == value else t("not defined") for _, value, n in group]
-        table.add_row(group[0][0], *cells)
+    table.add_column("valid", justify="right")
+    for name, value, n in bundle.scores["valid"].rows():
+        table.add_row(name, f"{value:.4f} (n={n})" if value == value else t("not defined"))
     console.print(table)
-    if bundle.synthetic:
-        console.print(
-            t("THE DATA ARE SYNTHETIC: these scores mean nothing, this model judges nothing."), style="bold red"
-        )
+    _warn_of_synthetic(bundle.synthetic)
     typer.echo(t("bundle: {folder}", folder=result.folder))
-    if bundle.preset:
+    if set(bundle.model_config.get("dims", ())) <= set(bundle.extractors or ()) or bundle.preset:
         typer.echo(t("next: trisent predict --bundle {folder} VIDEO", folder=result.folder))
     else:
         typer.echo(t("next: say --preset (whose extractors made the features?) so that the bundle can judge a video"))
+    typer.echo(t("test, once all is decided: trisent evaluate {folder} DATA --split test", folder=result.folder))
+
+
+def _show_summary(summary: "Summary", folder: Path) -> None:
+    """Print mean and standard deviation of the usual figures over the seeds."""
+    from rich.table import Table
+
+    from trisent.cli.console import output
+    from trisent.evaluation.figures import FIGURES
+
+    table = Table(title=t("scores on valid over {n} seeds", n=len(summary.results)))
+    columns = [t("measure and its convention"), t("mean"), t("standard deviation"), t("lowest"), t("highest")]
+    for name in columns:
+        table.add_column(name, justify="left" if name is columns[0] else "right")
+    for key in _SHOWN:
+        values = (summary.mean(key), summary.std(key), min(summary.values[key]), max(summary.values[key]))
+        table.add_row(FIGURES[key].name, *(f"{value:.4f}" if value == value else t("not defined") for value in values))
+    output().print(table)
+    _warn_of_synthetic(summary.results[0].bundle.synthetic)
+    typer.echo(t("runs: {folder}/seed-*; all figures: {folder}/summary.json", folder=folder))
+
+
+def _warn_of_synthetic(synthetic: bool) -> None:
+    from trisent.cli.console import output
+
+    if synthetic:
+        output().print(
+            t("THE DATA ARE SYNTHETIC: these scores mean nothing, this model judges nothing."), style="bold red"
+        )

@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trisent.data.cleaning import Cleaning
-from trisent.data.dataset import Dataset, Sequences
+from trisent.data.dataset import Dataset
+from trisent.data.gather import Gathering
 from trisent.errors import DataError
 from trisent.fusion.batch import Batch
 from trisent.i18n import t
@@ -18,6 +21,27 @@ from trisent.types import MODALITIES, Floats, Modality
 
 _WINDOW = 32  # batches whose utterances are sorted by length together
 _STEPS_A_PASS = 32_768  # padded steps of the longest modality that are looked at together when nothing is learnt
+_PIECES_A_PASS = 8_192  # the same of pieces, of which an encoder keeps every layer
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Word pieces of many utterances, laid end to end: utterance i owns ids[offsets[i]] to ids[offsets[i + 1]].
+
+    `ids` int32 [pieces], `offsets` int64 [utterances + 1]; `padding` is the piece that fills up a batch.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    padding: int
+
+    def padded(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Take utterances: ids int64 [utterances, pieces], and their mask bool, at least one piece wide."""
+        starts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
+        inside = np.arange(max(int(lengths.max(initial=0)), 1)) < lengths[:, None]
+        ids = np.full(inside.shape, self.padding, np.int64)
+        ids[inside] = self.ids[(starts[:, None] + np.arange(inside.shape[1]))[inside]]
+        return torch.from_numpy(ids), torch.from_numpy(inside)
 
 
 class Examples:
@@ -29,24 +53,34 @@ class Examples:
         dataset: the data set.
         index: which utterances, in which order; all of them unless said otherwise.
         cleaning: what every batch goes through.
+        tokens: of the data set's texts, in place of its text features, for an encoder that learns along.
 
     Raises:
         DataError: some of the utterances have no sentiment, or there is none, or there are no features.
     """
 
     def __init__(
-        self, dataset: Dataset, index: NDArray[np.int64] | None = None, *, cleaning: Cleaning | None = None
+        self,
+        dataset: Dataset,
+        index: NDArray[np.int64] | None = None,
+        *,
+        cleaning: Cleaning | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self._index = np.arange(len(dataset)) if index is None else np.asarray(index, np.int64)
-        self._features = {m: dataset.features[m] for m in MODALITIES if m in dataset.features}
+        replaced = ("text",) if tokens else ()
+        self._features = {m: dataset.features[m] for m in MODALITIES if m in dataset.features and m not in replaced}
+        self._tokens = tokens
         self._cleaning = cleaning or Cleaning.nothing()
+        self._gathering = {m: Gathering(s, self._cleaning, modality=m) for m, s in self._features.items()}
+        self._rows = self._index  # which utterances of the gatherings ours are
         self.labels: Floats = dataset.sentiment[self._index].astype(np.float32)
         unknown = np.flatnonzero(~np.isfinite(self.labels))
         if len(unknown):
             message = "{name}: {count} of {n} utterances have no sentiment, first {ids}. See: trisent data audit"
             ids = ", ".join(dataset.ids[self._index[i]] for i in unknown[:5])
             raise DataError(t(message, name=dataset.name, count=len(unknown), n=len(self), ids=ids))
-        if not len(self) or not self._features:
+        if not len(self) or not (self._features or tokens):
             what = t("features") if len(self) else t("utterances")
             raise DataError(t("{name}: there are no {what} to learn from", name=dataset.name, what=what))
 
@@ -60,70 +94,59 @@ class Examples:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Steps of each utterance, those of its longest modality [utterances]."""
+        """Steps of each utterance, those of its longest modality [utterances]; with tokens, of those, the costliest."""
+        if self._tokens is not None:
+            pieces: NDArray[np.int64] = np.diff(self._tokens.offsets)[self._index]
+            return pieces
         longest: NDArray[np.int64] = np.max([s.lengths[self._index] for s in self._features.values()], axis=0)
         return longest
 
     def batch(self, index: Tensor) -> Batch:
         """Take the utterances `index` [utterances], padded to the longest; what is masked or padding is 0."""
-        chosen = self._index[index.numpy()]
+        chosen = index.numpy()
         values: dict[Modality, Tensor] = {}
         masks: dict[Modality, Tensor] = {}
-        for modality, sequences in self._features.items():
-            padded, mask = _padded(sequences, chosen, self._cleaning, modality=modality)
-            values[modality], masks[modality] = torch.from_numpy(padded), torch.from_numpy(mask)
-        return Batch(values, masks, torch.from_numpy(self.labels)[index])
+        for modality, gathering in self._gathering.items():
+            values[modality], masks[modality] = gathering.padded(self._rows[chosen])
+        pieces = (None, None) if self._tokens is None else self._tokens.padded(self._index[chosen])
+        return Batch(values, masks, torch.from_numpy(self.labels)[index], *pieces)
 
     def passes(self, batch_size: int) -> Sequence[Tensor]:
-        """Divide all utterances, in order, into batches that fit into memory, of `batch_size` at most."""
+        """Divide all utterances into batches that fit into memory, of `batch_size` at most.
+
+        They come in order; with tokens by length, since an encoder would spend most of its time on padding.
+        """
         size = max(1, min(batch_size, _STEPS_A_PASS // max(int(self.lengths.max()), 1)))
+        if self._tokens is not None:
+            size = max(1, min(size, _PIECES_A_PASS // max(int(self.lengths.max()), 1)))
+            return torch.split(torch.from_numpy(np.argsort(self.lengths, kind="stable")), size)
         return torch.split(torch.arange(len(self)), size)
 
-    def pooled(self) -> Batch:
-        """Average the visible steps of every utterance: one step each."""
-        rows: dict[Modality, list[Tensor]] = {m: [] for m in self._features}
-        there: dict[Modality, list[Tensor]] = {m: [] for m in self._features}
-        for index in self.passes(1024):
-            batch = self.batch(index)
-            for m in rows:
-                mean, present = batch.pooled(m)
-                rows[m].append(mean.unsqueeze(1))
-                there[m].append(present.unsqueeze(1))
-        return Batch(
-            {m: torch.cat(parts) for m, parts in rows.items()},
-            {m: torch.cat(parts) for m, parts in there.items()},
-            torch.from_numpy(self.labels),
-        )
+    def on(self, device: torch.device) -> "Examples":
+        """Keep a clean copy of the features in the memory of `device`, from which batches are then taken."""
+        copied = copy(self)
+        copied._gathering = {m: of.on(device, self._index) for m, of in self._gathering.items()}
+        copied._rows = np.arange(len(self))
+        return copied
+
+    @property
+    def megabytes(self) -> float:
+        """What the features would take in a device's memory, at most."""
+        return sum(4 * int(s.lengths[self._index].sum()) * s.dim for s in self._features.values()) / 1e6
 
     def digest(self) -> str:
         """Return the sha256 of all that batches hold, in hex."""
         digest = hashlib.sha256(json.dumps(self._cleaning.to_json(), sort_keys=True).encode())
         digest.update(np.ascontiguousarray(self.labels).data)
+        if self._tokens is not None:
+            ids, mask = self._tokens.padded(self._index)
+            digest.update(ids[mask].numpy().tobytes() + mask.sum(dim=1).numpy().tobytes())
         for index in np.array_split(self._index, -(-len(self) // 256)):
             for modality, sequences in self._features.items():
                 some = sequences.take(index)
                 digest.update(f"{modality} {some.values.dtype} {list(some.values.shape)}".encode())
                 digest.update(some.offsets.tobytes() + some.mask.tobytes() + some.values.tobytes())
         return digest.hexdigest()
-
-
-def _padded(
-    sequences: Sequences, chosen: NDArray[np.int64], cleaning: Cleaning, *, modality: Modality
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Gather utterances into values [utterances, steps, dim] and mask [utterances, steps], at least one step."""
-    starts, lengths = sequences.offsets[chosen], sequences.lengths[chosen]
-    steps = max(int(lengths.max(initial=0)), 1)
-    inside = np.arange(steps) < lengths[:, None]  # [utterances, steps]
-    rows = (starts[:, None] + np.arange(steps))[inside]  # those of all utterances, one after the other
-    values, visible = cleaning.rows(sequences.values[rows], sequences.mask[rows], modality)
-    if not visible.all():
-        values[~visible] = 0.0
-    if len(rows) < inside.size:
-        places = np.flatnonzero(inside)
-        padded, mask = np.zeros((inside.size, values.shape[1]), np.float32), np.zeros(inside.size, np.bool_)
-        padded[places], mask[places] = values, visible
-        values, visible = padded, mask
-    return values.reshape(*inside.shape, values.shape[1]), visible.reshape(inside.shape)
 
 
 def batches(

@@ -9,6 +9,7 @@ What is no finite number is never made 0. Which is cut away, the column or the s
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -53,6 +54,11 @@ class CleaningOptions:
                 raise UsageError(t("{name} must be above 0, got {value}", name=name, value=value))
         if self.clip is not None and not self.standardise:
             raise UsageError(t("clip counts standard deviations, so it needs standardise"))
+
+
+def cleaning_file(data: Path) -> Path:
+    """Name the file that says how a converted data set was cleaned; it is there only if it was."""
+    return data / "cleaning.json" if data.is_dir() else data.with_name(f"{data.stem}.cleaning.json")
 
 
 FINITE = CleaningOptions(largest=None, drop_constant=False, standardise=False, clip=None)

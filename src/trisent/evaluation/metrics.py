@@ -1,27 +1,25 @@
-"""How good a prediction of sentiment is, in figures whose names say how they were computed.
+"""How good a prediction of sentiment is, in the few figures that a bundle carries.
 
 "Acc-7" and "Acc-2" mean different things in different papers. The conventions here are those of MMSA's `metricsTop`,
-which most published CMU-MOSEI tables use; on one and the same prediction another convention can differ by 30 points.
+which most published CMU-MOSEI tables use; `trisent.evaluation.figures` defines them, and all the others.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from trisent.errors import DataError
-from trisent.i18n import t
-from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN
+from trisent.evaluation.figures import FIGURES
+from trisent.evaluation.predictions import predictions_of
 
 # field of Scores -> (what people read, the field that holds how many utterances it was computed on)
 CONVENTIONS = {
-    "mae": ("MAE", "n"),
-    "corr": ("Pearson r", "n"),
-    "acc7_round": ("Acc-7 (clip to ±3, np.round: half to even)", "n"),
-    "acc2_has0": ("Acc-2 has0 (>= 0 against < 0, all)", "n"),
-    "acc2_non0": ("Acc-2 non0 (> 0 against <= 0, without y = 0)", "n_non0"),
+    "mae": (FIGURES["mae"].name, "n"),
+    "corr": (FIGURES["corr"].name, "n"),
+    "acc7_round": (FIGURES["acc7_round"].name, "n"),
+    "acc2_has0": (FIGURES["acc2_has0"].name, "n"),
+    "acc2_non0": (FIGURES["acc2_non0"].name, "n_non0"),
 }
 
 
@@ -71,48 +69,14 @@ def scores(predicted: ArrayLike, truth: ArrayLike) -> Scores:
     Raises:
         DataError: nothing to compare, different lengths, or a value that is not a finite number.
     """
-    p, y = _numbers(t("predictions"), predicted), _numbers(t("labels"), truth)
-    if len(p) != len(y) or not len(p):
-        raise DataError(
-            t("scores need as many predictions as labels, and at least one; got {p} and {y}", p=len(p), y=len(y))
-        )
-    non0 = y != 0
+    predictions = predictions_of(predicted, truth)
+    found = {key: FIGURES[key].of(predictions) for key in CONVENTIONS}
     return Scores(
-        n=len(y),
-        mae=float(np.abs(p - y).mean()),
-        corr=_pearson(p, y),
-        acc7_round=float((_classes(p) == _classes(y)).mean()),
-        acc2_has0=float(((p >= 0) == (y >= 0)).mean()),
-        acc2_non0=float(((p > 0) == (y > 0))[non0].mean()) if non0.any() else float("nan"),
-        n_non0=int(non0.sum()),
+        n=len(predictions),
+        mae=found["mae"][0],
+        corr=found["corr"][0],
+        acc7_round=found["acc7_round"][0],
+        acc2_has0=found["acc2_has0"][0],
+        acc2_non0=found["acc2_non0"][0],
+        n_non0=found["acc2_non0"][1],
     )
-
-
-def _numbers(what: str, values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values, np.float64)
-    if array.ndim != 1:
-        raise DataError(
-            t("{what} must be one number an utterance, shape [n]; got shape {shape}", what=what, shape=array.shape)
-        )
-    if bad := int((~np.isfinite(array)).sum()):
-        message = t(
-            "{what}: {bad} of {n} are not finite numbers, first at index {index}. Such a model has no scores.",
-            what=what,
-            bad=bad,
-            n=len(array),
-            index=int(np.argmin(np.isfinite(array))),
-        )
-        raise DataError(message)
-    return array
-
-
-def _classes(sentiment: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.rint(np.clip(sentiment, SENTIMENT_MIN, SENTIMENT_MAX), dtype=np.float64)
-
-
-def _pearson(p: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    # Compare exactly: the deviations of a constant from its own mean are rounding noise, not zero.
-    if np.all(p == p[0]) or np.all(y == y[0]):
-        return float("nan")
-    dp, dy = p - p.mean(), y - y.mean()
-    return float((dp @ dy) / np.sqrt((dp @ dp) * (dy @ dy)))

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from trisent.config import PRESETS, named_preset
@@ -78,15 +79,23 @@ def preset_extractors(
     device: str = "auto",
     precision: str = "fp32",
     backend: str = "auto",
+    own: Mapping[Modality, tuple[Path, Provenance]] | None = None,
     on_progress: OnProgress = no_progress,
 ) -> dict[Modality, Extractor[Any]]:
     """Make the three extractors of a preset, fetching weights that are absent.
+
+    Args:
+        preset: its name.
+        device, precision, backend, on_progress: as every extractor takes them.
+        own: modalities that have other weights than the preset's, those in a folder, used as the provenance says.
 
     Raises:
         UsageError: no preset has that name, or precision and back-end do not go together.
         WeightsError: weights cannot be had.
     """
-    chosen = named_preset(preset).extractors
+    chosen = dict(named_preset(preset).extractors)
+    for modality, (folder, provenance) in (own or {}).items():
+        chosen[modality] = (provenance.extractor, str(folder), {"layers": provenance.layers})
     return make_extractors(chosen, device=device, precision=precision, backend=backend, on_progress=on_progress)
 
 
@@ -120,11 +129,20 @@ def make_extractors(
 
 
 def extractors_like(
-    wanted: Mapping[Modality, Provenance], *, device: str = "auto", on_progress: OnProgress = no_progress
+    wanted: Mapping[Modality, Provenance],
+    *,
+    device: str = "auto",
+    own: Mapping[Modality, Path] | None = None,
+    on_progress: OnProgress = no_progress,
 ) -> dict[Modality, Extractor[Any]]:
     """Make the extractors that features came from, fetching weights that are absent.
 
     Whether they are the very same, weights and all, is for the caller to compare.
+
+    Args:
+        wanted: where the features came from.
+        device, on_progress: as every extractor takes them.
+        own: folders of weights that no catalog knows.
 
     Raises:
         UsageError: no extractor has that name.
@@ -133,6 +151,7 @@ def extractors_like(
     made: dict[Modality, Extractor[Any]] = {}
     for modality, provenance in wanted.items():
         kind, weights = extractor_class(provenance.extractor), provenance.weights.split("+")[0]
+        weights = str(own[modality]) if own and modality in own else weights
         layers = {"layers": provenance.layers} if modality != "video" or provenance.layers != (-1,) else {}
         for looks_at in ({}, {"frames": "face"}) if modality == "video" else ({},):
             options = {**layers, **looks_at}

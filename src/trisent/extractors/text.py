@@ -6,22 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trisent.errors import WeightsError
 from trisent.extractors import examples
-from trisent.extractors.backend import transformers
-from trisent.extractors.loading import Layers, chosen_layers, drop_above, load_encoder, load_preprocessing
+from trisent.extractors.loading import Layers
 from trisent.extractors.packing import PackedEncoder, packs
 from trisent.extractors.runners import choose_compute, make_runner
-from trisent.i18n import t
-from trisent.types import Features, Floats, OnProgress, Provenance, Word, no_progress
-from trisent.weights import ensure
+from trisent.extractors.text_encoder import load_text_encoder, tokenize
+from trisent.types import Features, Floats, OnProgress, Word, no_progress
 
 RawText = str | Sequence[Word]
-
-# Families built like BERT; the position of a window's first piece lies behind the padding's in some of them.
-_FROM_ZERO = ("bert", "electra")
-_BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text")
-MODEL_TYPES = _FROM_ZERO + _BEHIND_PADDING
 
 # Pieces in one pass. More keep the processor busier; but a mask over all pairs grows with the square.
 _TOKENS, _TOKENS_MASKED, _TOKENS_ON_GPU = 1024, 512, 16_384
@@ -63,34 +55,21 @@ class BERTTextExtractor:
         on_progress: OnProgress = no_progress,
     ) -> None:
         compute = choose_compute(device=device, precision=precision, backend=backend)
-        weights = ensure(model_name, on_progress=on_progress)
-        # The pooler (a tanh layer for next-sentence prediction) is not used, and some checkpoints lack it.
-        model = load_encoder(transformers().AutoModel, weights, model_types=MODEL_TYPES, optional=("pooler.",))
-        files = "vocab.txt, tokenizer_config.json, tokenizer.json"
-        self._tokenizer = load_preprocessing(transformers().AutoTokenizer, weights, files=files)
-        config = model.config
-        if len(self._tokenizer) > config.vocab_size:
-            message = "{folder}: its vocabulary has {words} pieces, its network knows {rows}; they are of two models"
-            raise WeightsError(t(message, folder=weights.folder, words=len(self._tokenizer), rows=config.vocab_size))
-        chosen = chosen_layers(layers, config.num_hidden_layers)
-        drop_above(model.encoder.layer, max(chosen))
-        model.pooler = None
-        self._first_position = config.pad_token_id + 1 if config.model_type in _BEHIND_PADDING else 0
-        self._window = int(config.max_position_embeddings) - self._first_position
+        encoder = load_text_encoder(model_name, layers=layers, on_progress=on_progress)
+        self._tokenizer, self._window = encoder.tokenizer, encoder.window
+        self._first_position = encoder.first_position
         grouped = compute.backend == "torch"
         self._tokens = _TOKENS if grouped else _TOKENS_MASKED
         if compute.device.type == "cuda":
             self._tokens = _TOKENS_ON_GPU
-        network = PackedEncoder(model, chosen, first_position=self._first_position, grouped=grouped).eval()
+        network = PackedEncoder(
+            encoder.model, encoder.layers, first_position=self._first_position, grouped=grouped
+        ).eval()
         dynamic = ({1: "tokens"}, {1: "tokens"})
         self._run = make_runner(network, compute, examples=self._examples, dynamic=dynamic)
         self.device, self.precision, self.backend = compute.device, self._run.precision, self._run.backend
-        self.dim = int(config.hidden_size) * len(chosen)
-        case = "lower case" if getattr(self._tokenizer, "do_lower_case", True) else "case kept"
-        pieces = f"WordPiece, {case}" if config.model_type in _FROM_ZERO else f"the pieces of {config.model_type}"
-        self.provenance = Provenance(
-            "bert", weights.name, weights.digest, chosen, f"{pieces}, windows of {self._window}"
-        )
+        self.dim = encoder.dim
+        self.provenance = encoder.provenance
 
     def extract(self, batch: Sequence[RawText]) -> list[Features]:
         """Read texts, or words with times.
@@ -103,13 +82,7 @@ class BERTTextExtractor:
         spoken = [i for i, text in enumerate(texts) if text.strip()]
         rows: list[list[Features]] = [[] for _ in batch]
         if spoken:
-            encoded = self._tokenizer(
-                [texts[i] for i in spoken],
-                truncation=True,
-                max_length=self._window,
-                return_overflowing_tokens=True,
-                return_offsets_mapping=True,
-            )
+            encoded = tokenize(self._tokenizer, [texts[i] for i in spoken], window=self._window)
             windows = encoded["input_ids"]
             owners = [spoken[i] for i in encoded["overflow_to_sample_mapping"]]
             values = self._encode(windows)

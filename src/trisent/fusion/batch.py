@@ -17,34 +17,43 @@ class Batch:
     Per modality: `values` float32 [utterances, steps, dim], zero where padded, and `masks` bool [utterances, steps].
     An absent modality is an all-False row of the mask; one that no utterance of the batch has may be left out.
     `labels` float32 [utterances], sentiment in [-3, 3], or None when nobody knows it.
+    `tokens` int64 [utterances, pieces] and `token_mask` bool of that shape stand for text features that an encoder,
+    learning along, has yet to make.
     """
 
     values: dict[Modality, Tensor]
     masks: dict[Modality, Tensor]
     labels: Tensor | None = None
+    tokens: Tensor | None = None
+    token_mask: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(next(iter(self.values.values())))
+        return len(next(iter(self.values.values()))) if self.tokens is None else len(self.tokens)
 
     def to(self, device: torch.device | str) -> "Batch":
         """Copy every tensor to `device`."""
         return Batch(
             {m: v.to(device) for m, v in self.values.items()},
             {m: v.to(device) for m, v in self.masks.items()},
-            None if self.labels is None else self.labels.to(device),
+            *(None if x is None else x.to(device) for x in (self.labels, self.tokens, self.token_mask)),
         )
 
     def only(self, modalities: Sequence[Modality]) -> "Batch":
         """Hide every modality but these, as if the others had not been recorded."""
         masks = {m: mask if m in modalities else torch.zeros_like(mask) for m, mask in self.masks.items()}
-        return replace(self, masks=masks)
+        token_mask = self.token_mask
+        if token_mask is not None and "text" not in modalities:
+            token_mask = torch.zeros_like(token_mask)
+        return replace(self, masks=masks, token_mask=token_mask)
 
     def pooled(self, modality: Modality) -> tuple[Tensor, Tensor]:
         """Average the visible steps: rows [utterances, dim], zero where absent, and presence bool [utterances]."""
-        mask = self.masks[modality]
-        weights = mask.unsqueeze(-1).to(self.values[modality].dtype)
+        values, mask = self.values[modality], self.masks[modality]
+        if mask.device.type == "cpu" and mask.all():  # a GPU would have to be waited for
+            return values.mean(dim=1), mask.any(dim=1)
+        weights = mask.unsqueeze(-1).to(values.dtype)
         # Masked values may hold anything, NaN included, and 0 * NaN is NaN: overwrite, do not multiply.
-        visible = self.values[modality].masked_fill(~mask.unsqueeze(-1), 0.0)
+        visible = values.masked_fill(~mask.unsqueeze(-1), 0.0)
         rows = visible.sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)  # [utterances, dim]
         return rows, mask.any(dim=1)
 

@@ -5,17 +5,27 @@ Any subset of modalities works, because training hides modalities at random (Mod
 stands in for what is hidden or was never recorded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trisent.errors import DataError, UsageError
 from trisent.fusion.batch import Batch, Output
-from trisent.i18n import t
-from trisent.types import CLASS_NAMES, MODALITIES, SENTIMENT_MAX, SENTIMENT_MIN, Modality
+from trisent.fusion.inputs import (
+    add_scaler,
+    check_counts,
+    check_dims,
+    check_shares,
+    check_width,
+    fit_scaler,
+    hide,
+    in_order,
+    standardise,
+)
+from trisent.fusion.outputs import class_index, labels_of
+from trisent.types import CLASS_NAMES, SENTIMENT_MAX, SENTIMENT_MIN, Modality
 
 
 class ConcatFusion(nn.Module):
@@ -37,8 +47,10 @@ class ConcatFusion(nn.Module):
         self, dims: Mapping[Modality, int], *, hidden: int = 128, dropout: float = 0.3, modality_dropout: float = 0.2
     ) -> None:
         super().__init__()
-        _check(dims, hidden=hidden, dropout=dropout, modality_dropout=modality_dropout)
-        self.dims: dict[Modality, int] = {m: int(dims[m]) for m in MODALITIES if m in dims}
+        check_dims(dims)
+        check_counts(hidden=hidden)
+        check_shares(dropout=dropout, modality_dropout=modality_dropout)
+        self.dims = in_order(dims)
         self.config: dict[str, Any] = {
             "dims": dict(self.dims),
             "hidden": hidden,
@@ -58,27 +70,16 @@ class ConcatFusion(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, len(CLASS_NAMES)),
         )
-        for m, dim in self.dims.items():
-            self.register_buffer(f"mean_{m}", torch.zeros(dim))
-            self.register_buffer(f"std_{m}", torch.ones(dim))
+        add_scaler(self, self.dims)
         values = torch.linspace(SENTIMENT_MIN, SENTIMENT_MAX, len(CLASS_NAMES))
         self.register_buffer("class_values", values, persistent=False)
 
-    def fit_scaler(self, batch: Batch) -> None:
-        """Learn mean and standard deviation of every input dimension from the training split, seen whole.
+    def fit_scaler(self, batches: Iterable[Batch]) -> None:
+        """Learn mean and standard deviation of every input dimension from the training split, batch by batch.
 
         They are buffers: a saved model carries them. A dimension that never varies keeps the scale 1.
         """
-        for m in self.dims:
-            if m not in batch.values:
-                continue
-            rows, present = batch.pooled(m)
-            seen = rows[present].double()
-            if len(seen) < 2:
-                continue
-            std = seen.std(dim=0, correction=0)
-            self.get_buffer(f"mean_{m}").copy_(seen.mean(dim=0))
-            self.get_buffer(f"std_{m}").copy_(torch.where(std > 1e-6, std, 1.0))
+        fit_scaler(self, batches, dims=self.dims, pooled=True)
 
     def forward(self, batch: Batch) -> Output:
         """Judge each utterance from the modalities it has; with none at all, from the learned stand-ins alone."""
@@ -97,53 +98,24 @@ class ConcatFusion(nn.Module):
         The class of a label is the nearest whole number in [-3, 3], halves to the even neighbour (0.5 -> 0, 1.5 -> 2,
         2.5 -> 2): `np.round`, the rule of MMSA and of Acc-7 in `trisent.evaluation.metrics`.
         """
-        if batch.labels is None:
-            raise DataError(t("the loss needs labels, this batch has none; train on a labelled split"))
-        classes = (batch.labels.clamp(SENTIMENT_MIN, SENTIMENT_MAX).round() - SENTIMENT_MIN).long()
-        return F.cross_entropy(output.class_logits, classes) + F.smooth_l1_loss(output.sentiment, batch.labels)
+        labels = labels_of(batch)
+        return F.cross_entropy(output.class_logits, class_index(labels)) + F.smooth_l1_loss(output.sentiment, labels)
 
     def _rows(self, batch: Batch) -> tuple[dict[Modality, Tensor], Tensor]:
         """Standardised rows [utterances, dim] a modality, and presence [utterances, modalities]."""
         rows: dict[Modality, Tensor] = {}
         present: list[Tensor] = []
         for m, dim in self.dims.items():
-            mean, std = self.get_buffer(f"mean_{m}"), self.get_buffer(f"std_{m}")
             if m not in batch.values:
-                rows[m] = mean.new_zeros(len(batch), dim)
-                present.append(torch.zeros(len(batch), dtype=torch.bool, device=mean.device))
+                rows[m] = self.class_values.new_zeros(len(batch), dim)
+                present.append(torch.zeros(len(batch), dtype=torch.bool, device=rows[m].device))
                 continue
-            if (got := batch.values[m].shape[-1]) != dim:
-                message = t(
-                    "{modality} features are {got} wide, this fusion model takes {dim}. "
-                    "Extract them with the preset the model was trained on, or train on these features.",
-                    modality=m,
-                    got=got,
-                    dim=dim,
-                )
-                raise DataError(message)
+            check_width(m, got=batch.values[m].shape[-1], expected=dim)
             pooled, there = batch.pooled(m)
-            rows[m] = (pooled - mean) / std
+            rows[m] = standardise(self, m, values=pooled)
             present.append(there)
         return rows, torch.stack(present, dim=1)
 
     def _hide(self, present: Tensor) -> Tensor:
         """Hide each modality with probability `modality_dropout`; an utterance keeps at least one it had."""
-        draw = torch.rand(present.shape, device=present.device).masked_fill(~present, -1.0)  # [utterances, modalities]
-        # The largest draw always stays; where nothing was present the arg max is harmless, since `present` has the say.
-        keep = (draw >= self.modality_dropout).scatter(1, draw.argmax(dim=1, keepdim=True), True)
-        return present & keep
-
-
-def _check(dims: Mapping[Modality, int], *, hidden: int, dropout: float, modality_dropout: float) -> None:
-    if not dims or any(m not in MODALITIES for m in dims) or any(dim < 1 for dim in dims.values()):
-        message = t(
-            "dims must give a width of at least 1 for some of {names}, got {dims}",
-            names=", ".join(MODALITIES),
-            dims=dict(dims),
-        )
-        raise UsageError(message)
-    if hidden < 1:
-        raise UsageError(t("{name} must be at least 1, got {value}", name="hidden", value=hidden))
-    for name, value in (("dropout", dropout), ("modality_dropout", modality_dropout)):
-        if not 0 <= value < 1:
-            raise UsageError(t("{name} must be in [0, 1), got {value}", name=name, value=value))
+        return hide(present, self.modality_dropout)

@@ -33,19 +33,28 @@ class HeadConfig:
 
 
 def train_regression(head: RegressionHead, rows: Tensor, labels: Tensor, config: HeadConfig) -> None:
-    """Fit mean and variance to sentiment: beta-NLL with beta = 0.5 (Seitzer et al. 2022).
+    """Fit mean and variance to sentiment by `regression_loss`."""
+    _train(head.ensemble, rows, lambda index: regression_loss(head, rows[index], labels[index]), config)
+
+
+def regression_loss(head: RegressionHead, rows: Tensor, labels: Tensor, *, weights: Tensor | None = None) -> Tensor:
+    """Sum over the members their beta-NLL with beta = 0.5 (Seitzer et al. 2022), averaged over rows.
 
     Plain likelihood would stop learning the mean wherever the variance is large.
+
+    Args:
+        head: with its ensemble.
+        rows: pooled features [n, dim].
+        labels: sentiment [n].
+        weights: [n], what each row counts; all alike if None. Where all are 0 the loss is 0.
     """
-
-    def loss(index: Tensor) -> Tensor:
-        mean, log_variance = head.ensemble(rows[index]).unbind(dim=-1)  # [members, n] each
-        log_variance = log_variance.clamp(*_LOG_VARIANCE_RANGE)
-        nll = 0.5 * (log_variance + (mean - labels[index]) ** 2 / log_variance.exp())
-        weighted: Tensor = nll * log_variance.exp().detach() ** 0.5
+    mean, log_variance = head.ensemble(rows).unbind(dim=-1)  # [members, n] each
+    log_variance = log_variance.clamp(*_LOG_VARIANCE_RANGE)
+    nll = 0.5 * (log_variance + (mean - labels) ** 2 / log_variance.exp())
+    weighted: Tensor = nll * log_variance.exp().detach() ** 0.5
+    if weights is None:
         return weighted.mean(dim=1).sum()
-
-    _train(head.ensemble, rows, loss, config)
+    return (weighted * weights).sum() / weights.sum().clamp(min=1)
 
 
 def train_emotion(head: EmotionHead, rows: Tensor, classes: Tensor, config: HeadConfig) -> None:

@@ -1,7 +1,13 @@
-"""The fusion models by name. Adding one adds a line here."""
+"""The fusion models by name. Adding one adds a line here, or an entry point to a package of one's own.
 
-import importlib
+[project.entry-points."trisent.fusion_models"]
+mine = "my_package.model:MyFusion"
+"""
+
+import inspect
+import logging
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -9,6 +15,10 @@ from torch import Tensor, nn
 from trisent.errors import UsageError
 from trisent.fusion.batch import Batch, Output
 from trisent.i18n import t
+
+_log = logging.getLogger(__name__)
+
+ENTRY_POINTS = "trisent.fusion_models"
 
 
 @runtime_checkable
@@ -29,19 +39,90 @@ class FusionModel(Protocol):
 FUSION_MODELS = {
     "concat": "trisent.fusion.concat:ConcatFusion",
     "late": "trisent.fusion.late:LateFusion",
+    "gated": "trisent.fusion.gated:GatedFusion",
+    "lf_dnn": "trisent.fusion.lf_dnn:LateFusionDNN",
+    "ef_lstm": "trisent.fusion.ef_lstm:EarlyFusionLSTM",
+    "tfn": "trisent.fusion.tfn:TensorFusion",
+    "lmf": "trisent.fusion.lmf:LowRankFusion",
+    "mfn": "trisent.fusion.mfn:MemoryFusion",
+    "mult": "trisent.fusion.mult:CrossmodalTransformers",
+    "misa": "trisent.fusion.misa:SharedPrivateFusion",
+    "self_mm": "trisent.fusion.self_mm:SelfSupervisedFusion",
+    "mag": "trisent.fusion.mag:AdaptationGate",
+    "tetfn": "trisent.fusion.tetfn:TextEnhancedTransformers",
 }
+
+
+def fusion_models() -> dict[str, EntryPoint]:
+    """Find every fusion model by name: trisent's own, then those of installed packages, without importing any.
+
+    A package cannot replace one of trisent's: what a bundle calls `concat` is the same everywhere.
+    """
+    found = {name: EntryPoint(name, value, ENTRY_POINTS) for name, value in FUSION_MODELS.items()}
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda p: (p.name, p.value)):
+        if point.name in found:
+            _log.warning(
+                "%s",
+                t(
+                    "the fusion model {name} of {package} is left out: the name is taken by {other}",
+                    name=point.name,
+                    package=_package(point),
+                    other=found[point.name].value,
+                ),
+            )
+        else:
+            found[point.name] = point
+    return found
+
+
+def fusion_class(name: str) -> type[nn.Module]:
+    """Import the class of the fusion model `name`.
+
+    Raises:
+        UsageError: no model has that name, or its package cannot be imported.
+    """
+    models = fusion_models()
+    if name not in models:
+        raise UsageError(
+            t("no fusion model is called {name!r}; there are: {names}", name=name, names=", ".join(models))
+        )
+    try:
+        kind: type[nn.Module] = models[name].load()
+    except (ImportError, AttributeError) as error:
+        message = t(
+            "the fusion model {name} of {package} cannot be imported: {reason}. Upgrade or remove that package.",
+            name=name,
+            package=_package(models[name]),
+            reason=error,
+        )
+        raise UsageError(message) from error
+    return kind
 
 
 def build(name: str, config: Mapping[str, Any]) -> nn.Module:
     """Make the fusion model `name` from its config.
 
     Raises:
-        UsageError: no model has that name.
+        UsageError: no model has that name, it does not take these settings, or what was made is no fusion model.
     """
-    if name not in FUSION_MODELS:
-        raise UsageError(
-            t("no fusion model is called {name!r}; there are: {names}", name=name, names=", ".join(FUSION_MODELS))
-        )
-    module, _, attribute = FUSION_MODELS[name].partition(":")
-    model: nn.Module = getattr(importlib.import_module(module), attribute)(**config)
+    kind = fusion_class(name)
+    parameters = inspect.signature(kind).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        required = {n for n, p in parameters.items() if p.default is p.empty}
+        if wrong := sorted((set(config) - set(parameters)) | (required - set(config))):
+            message = t(
+                "the fusion model {name} has other settings: {wrong} is unknown or missing; it takes {names}",
+                name=name,
+                wrong=", ".join(wrong),
+                names=", ".join(parameters),
+            )
+            raise UsageError(message)
+    model = kind(**config)
+    if not isinstance(model, nn.Module) or not isinstance(model, FusionModel):
+        message = t("{name} is not a fusion model: it needs config and loss(output, batch)", name=kind.__name__)
+        raise UsageError(message)
     return model
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value

@@ -54,7 +54,8 @@ def use_placed(folder: Path, entry: Entry | None) -> Weights:
     digests = [sha256(file) for file in files]
     entry = entry or by_digest(digests[0])
     pinned = entry is not None and set(digests) <= {file.sha256 for file in entry.weights}
-    if not pinned:
+    # The text encoder of a bundle learnt with it: that the catalog does not know it goes without saying.
+    if not pinned and not (folder.parent / "bundle.json").is_file():
         logger.warning("the weights in %s are not the catalog's; they are used as they are", folder)
     name = folder.resolve().name if entry is None else entry.name
     licence = entry.licence if entry is not None and pinned else t("unknown")

@@ -98,15 +98,32 @@ def test_a_batch_goes_through_the_cleaning_and_what_is_masked_is_zero():
     assert torch.isfinite(batch.values["text"]).all()
 
 
-def test_pooled_rows_are_the_averages_of_the_visible_steps():
-    data, utterances = ragged()
-    pooled = Examples(data).pooled()
-    for i, u in enumerate(utterances):
-        for m in DIMS:
-            mean = u[m].pooled()
-            assert bool(pooled.masks[m][i, 0]) == (mean is not None)
-            if mean is not None:
-                assert pooled.values[m][i, 0].numpy() == pytest.approx(mean, abs=1e-6)
+def test_a_copy_on_a_device_gives_the_same_batches_clean_and_of_its_own_utterances():
+    data, _ = ragged(60)
+    data.features["text"].values[3] = np.nan
+    for cleaning in (None, fit_cleaning(data, CleaningOptions())):
+        ours = Examples(data, np.arange(59, 9, -2), cleaning=cleaning)
+        copied = ours.on(torch.device("cpu"))
+        for index in (torch.tensor([4, 0, 24]), torch.arange(25)):
+            a, b = ours.batch(index), copied.batch(index)
+            for m in DIMS:
+                assert torch.equal(a.values[m], b.values[m])
+                assert torch.equal(a.masks[m], b.masks[m])
+            assert torch.equal(a.labels, b.labels)
+
+
+def test_utterances_that_are_bad_are_masked_each_time_they_are_taken_and_their_neighbours_never():
+    data, _ = ragged(20)
+    steps = data.features["audio"]
+    bad = next(i for i in range(20) if steps.lengths[i] > 1 and steps.mask[steps.offsets[i]])
+    steps.values[steps.offsets[bad]] = np.inf
+    examples = Examples(data)
+    for _ in range(2):
+        batch = examples.batch(torch.arange(20))
+        assert not batch.masks["audio"][bad, 0]
+        assert torch.isfinite(batch.values["audio"]).all()
+        shown = [int(m.sum()) for m in batch.masks["audio"]]
+        assert shown == [int(steps.of(i).mask.sum()) - (i == bad) for i in range(20)]
 
 
 def test_utterances_without_sentiment_are_refused_by_name():
@@ -213,5 +230,5 @@ def test_a_batch_costs_no_python_an_utterance():
             sys.setprofile(None)
         return count
 
-    calls(8)
+    calls(200)  # the first time, it is looked for what is not finite
     assert calls(200) == calls(8)

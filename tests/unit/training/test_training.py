@@ -21,14 +21,15 @@ from trisent.compute import choose_device
 from trisent.data.batching import Examples
 from trisent.data.dataset import Dataset, Sequences
 from trisent.errors import TrisentError, UsageError
+from trisent.evaluation.reading import read_predictions
 from trisent.fusion.batch import Batch, Output
 from trisent.fusion.concat import ConcatFusion
-from trisent.resume import CHECKPOINT
 from trisent.seeding import seeded
 from trisent.training import TrainConfig, evaluate, fit, train
+from trisent.training.resume import CHECKPOINT
 
 DIMS = {"text": 8, "audio": 6, "video": 7}
-SOURCE = Path(training.__file__).parents[1]
+SOURCE = Path(training.__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -262,7 +263,7 @@ def test_train_goes_from_the_folder_to_a_bundle_that_scores_the_same(tmp_path: P
     bundle, fusion = load_bundle(tmp_path / "run")
     assert bundle == result.bundle
     assert (bundle.preset, bundle.synthetic, bundle.data["rows"]["test"]) == ("embedded", False, 32)
-    assert evaluate(fusion, split(seed=2)) == bundle.scores["test"]
+    assert evaluate(fusion, split(seed=1)) == bundle.scores["valid"]
     history = json.loads((tmp_path / "run" / "history.json").read_text(encoding="utf-8"))
     assert history["best_epoch"] == result.history.best.epoch
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
@@ -270,6 +271,8 @@ def test_train_goes_from_the_folder_to_a_bundle_that_scores_the_same(tmp_path: P
         "model.safetensors",
         "history.json",
         "README.md",
+        "run.json",
+        "predictions-valid.csv",
     }
 
 
@@ -281,18 +284,31 @@ def test_training_again_into_a_finished_run_replaces_the_bundle_and_nothing_else
     assert (data / "train.npz").is_file()
 
 
-def test_the_test_split_is_judged_once_and_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    events: list[str] = []
-    judge = training.evaluate
+def test_what_the_test_split_holds_has_no_influence_on_training(tmp_path: Path):
+    data = write_folder(tmp_path / "data")
+    first = train(data, out=tmp_path / "a", config=config(epochs=2))
+    with np.load(data / "test.npz") as file:
+        arrays = dict(file)
+    np.savez(data / "test.npz", **{name: -3 * values for name, values in arrays.items() if name != "labels"},
+             labels=-arrays["labels"])  # fmt: skip
+    other = train(data, out=tmp_path / "b", config=config(epochs=2))
+    assert [*first.bundle.scores] == ["valid"]
+    assert first.bundle.scores == other.bundle.scores
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
 
-    def noting(fusion: nn.Module, data: Examples) -> object:
-        events.append(f"judge {data.labels[0]:.4f}")
-        return judge(fusion, data)
 
-    monkeypatch.setattr(training, "evaluate", noting)
-    train(write_folder(tmp_path / "data"), out=tmp_path / "run", config=config(epochs=2))
-    valid, test = (f"judge {split(seed=seed).labels[0]:.4f}" for seed in (1, 2))
-    assert events == [valid, valid, valid, test]
+def test_the_run_folder_says_how_the_model_came_about(tmp_path: Path):
+    result = train(write_folder(tmp_path / "data"), out=tmp_path / "run", config=config(seed=3))
+    record = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))
+    assert record["seed"] == 3
+    assert record["settings"]["train"]["lr"] == 1e-2
+    assert record["settings"]["model"]["name"] == "concat"
+    assert record["data"]["sha256"] == result.bundle.data["sha256"]
+    assert record["data"]["split_sha256"] == result.bundle.data["split_sha256"]
+    assert {"python", "torch"} <= {name.lower() for name in record["environment"]}
+    read = read_predictions(tmp_path / "run/predictions-valid.csv")
+    assert len(read) == 32
+    assert float(np.abs(read.predicted - read.truth).mean()) == pytest.approx(result.bundle.scores["valid"].mae)
 
 
 def test_a_file_where_the_bundle_should_go_is_refused_before_training(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Training on data of every format: what is refused, what the bundle keeps, and that cleaning is repeated."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,13 @@ import pytest
 
 from trisent.checkpoint import load_bundle
 from trisent.data.batching import Examples
-from trisent.data.cleaning import CleaningOptions, fit_cleaning
+from trisent.data.cleaning import CleaningOptions, cleaning_file, fit_cleaning
 from trisent.data.dataset import Dataset, Sequences
 from trisent.data.readers import read, write
-from trisent.errors import BundleError, DataError
+from trisent.errors import BundleError, DataError, UsageError
 from trisent.training import evaluate, train
 from trisent.types import Provenance
-from unit.test_training import DIMS, config, write_folder
+from unit.training.test_training import DIMS, config, write_folder
 
 
 def test_the_bundle_tells_which_data_and_which_split_it_was_trained_on(tmp_path: Path):
@@ -42,6 +43,26 @@ def test_what_cleaning_leaves_out_is_in_the_bundle_and_the_model_takes_what_is_l
     assert bundle.cleaning is not None
     assert bundle.cleaning.columns["audio"].dropped == {"bad": (2,)}
     assert (bundle.data["widths"]["audio"], fusion.dims["audio"]) == (6, 5)
+
+
+def test_a_model_of_data_that_were_cleaned_when_converted_does_not_claim_to_judge_videos(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    data, draw = tmp_path / "data", np.random.default_rng(0)
+    data.mkdir()
+    for name in ("train", "val", "test"):  # of widths by which the preset is known otherwise
+        rows = {f"{m}_features": draw.normal(size=(8, d)) for m, d in (("text", 768), ("audio", 768), ("video", 2048))}
+        np.savez(data / f"{name}.npz", **rows, labels=draw.uniform(-3, 3, 8))
+    assert train(data, out=tmp_path / "a", config=config(epochs=1)).bundle.preset == "pretrained"
+    cleaning = fit_cleaning(read(data), CleaningOptions(drop_constant=False))
+    write(cleaning.apply(read(data)), tmp_path / "clean", format="npz")
+    cleaning_file(tmp_path / "clean").write_text("{}")
+    with caplog.at_level(logging.WARNING, "trisent"):
+        bundle = train(tmp_path / "clean", out=tmp_path / "b", config=config(epochs=1)).bundle
+    assert (bundle.preset, bundle.extractors) == (None, None)
+    assert "train on the data as they were, with --clean" in caplog.text
+    with pytest.raises(UsageError, match="cannot judge a video"):
+        train(tmp_path / "clean", out=tmp_path / "c", config=config(epochs=1), preset="pretrained")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +112,7 @@ def test_a_feature_store_trains_and_the_bundle_knows_whose_extractors_made_it(tm
     assert bundle.extractors is not None
     assert bundle.extractors["text"].weights == "minilm-l6"
     assert (bundle.data["format"], bundle.data["rows"]) == ("store", {"train": 80, "valid": 40, "test": 40})
-    assert result.bundle.scores["test"].corr > 0.7
+    assert result.bundle.scores["valid"].corr > 0.7
 
 
 def test_an_utterance_without_sentiment_stops_training_before_it_begins(tmp_path: Path):
@@ -120,9 +141,9 @@ def test_a_bundle_trained_on_cleaned_features_cleans_what_it_judges(tmp_path: Pa
     bundle, fusion = load_bundle(tmp_path / "run")
     assert bundle.cleaning is not None
     assert bundle.cleaning == fit_cleaning(read(folder))
-    judged = Examples(data, data.index("test"), cleaning=bundle.cleaning)
-    assert evaluate(fusion, judged) == bundle.scores["test"]
-    assert evaluate(fusion, Examples(data, data.index("test"))) != bundle.scores["test"]
+    judged = Examples(data, data.index("valid"), cleaning=bundle.cleaning)
+    assert evaluate(fusion, judged) == bundle.scores["valid"]
+    assert evaluate(fusion, Examples(data, data.index("valid"))) != bundle.scores["valid"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])

@@ -1,6 +1,6 @@
 """The state of a training run after each epoch, on disk, so that a run that was killed goes on where it was.
 
-One safetensors file holds everything, its header the numbers that are not tensors: with two files a kill between them
+One safetensors file holds everything, its header what is no tensor: with two files a kill between them
 would leave a pair that does not belong together. No state of a random generator is kept: `trisent.training` seeds every
 epoch from (seed, epoch), so there is none to lose.
 """
@@ -34,6 +34,7 @@ class Checkpoint:
     model: dict[str, Tensor]
     best: dict[str, Tensor]
     optimizer: dict[str, Tensor]  # "parameter.name", as `flat_optimizer` makes it
+    average: list[Tensor]  # the moving average of the weights, empty where there is none
     reports: list[dict[str, Any]]  # JSON values of several kinds
 
 
@@ -45,7 +46,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, settings: str) -> N
         checkpoint: tensors on any device.
         settings: digest of all that decides the run; `load_checkpoint` asks for the same.
     """
-    parts = {"model": checkpoint.model, "best": checkpoint.best, "optimizer": checkpoint.optimizer}
+    average = {str(i): x for i, x in enumerate(checkpoint.average)}
+    parts = {"model": checkpoint.model, "best": checkpoint.best, "optimizer": checkpoint.optimizer, "average": average}
     # A clone each: the weights may be the best ones too, and safetensors refuses tensors that share memory.
     tensors = {
         f"{part}/{name}": x.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -61,7 +63,7 @@ def load_checkpoint(folder: Path, *, settings: str) -> Checkpoint | None:
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "average": {}}
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -70,8 +72,12 @@ def load_checkpoint(folder: Path, *, settings: str) -> Checkpoint | None:
                 return None
             for key in file.keys():  # noqa: SIM118  (not a mapping)
                 part, _, name = key.partition("/")
-                parts[part][name] = file.get_tensor(key)
-        return Checkpoint(**parts, reports=json.loads(header["reports"]))
+                # A clone begins where torch lets tensors begin; from another address the same product of matrices may
+                # differ in its last bit.
+                parts[part][name] = file.get_tensor(key).clone()
+        average = parts.pop("average")
+        in_order = [average[str(i)] for i in range(len(average))]
+        return Checkpoint(**parts, average=in_order, reports=json.loads(header["reports"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         _log.warning("%s", t("{path} cannot be read ({reason}): starting afresh", path=path, reason=error))
         return None

@@ -1,5 +1,6 @@
 """What happened while a fusion model was trained, epoch by epoch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,16 +28,35 @@ class EpochReport:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Every epoch of a run; the first `resumed_after` of them were done by an earlier process."""
+    """Every epoch of a run; the first `resumed_after` of them were done by an earlier process.
+
+    `select` is the valid score that decides which epoch is best: "mae" (lowest) or "corr" (highest).
+    """
 
     epochs: tuple[EpochReport, ...]
     resumed_after: int = 0
+    select: str = "mae"
 
     @property
     def best(self) -> EpochReport:
-        """The epoch with the lowest valid MAE; the earliest of equals."""
-        return min(self.epochs, key=lambda report: report.valid.mae)
+        """The epoch with the best valid score; the earliest of equals."""
+        return min(self.epochs, key=self._badness)
+
+    def _badness(self, report: EpochReport) -> float:
+        if self.select == "mae":
+            return report.valid.mae
+        return math.inf if math.isnan(report.valid.corr) else -report.valid.corr  # nan: all predictions the same
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, the same whether the run was interrupted or not."""
-        return {"best_epoch": self.best.epoch, "epochs": [report.to_json() for report in self.epochs]}
+        return {
+            "select": self.select,
+            "best_epoch": self.best.epoch,
+            "epochs": [report.to_json() for report in self.epochs],
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "History":
+        """Rebuild from `to_json`; all epochs count as done earlier."""
+        epochs = tuple(EpochReport.from_json(report) for report in values["epochs"])
+        return cls(epochs, len(epochs), values["select"])

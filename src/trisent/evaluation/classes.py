@@ -1,0 +1,44 @@
+"""The rules that make classes of a sentiment. Two go by the name "Acc-7" and agree on two utterances in three."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trisent.evaluation.predictions import Numbers
+
+Classes = NDArray[np.int64]
+
+
+def rounded_classes(sentiment: Numbers, limit: int) -> Classes:
+    """Clip to ±limit and round half to even: the rule of MulT and MMSA.
+
+    >>> rounded_classes(np.array([-3.6, -0.5, 0.5, 1.5, 2.5]), 3).tolist()
+    [-3, 0, 0, 2, 2]
+    """
+    return np.rint(np.clip(sentiment, -limit, limit)).astype(np.int64)
+
+
+def cmu_classes(sentiment: Numbers, limit: int) -> Classes:
+    """Round away from zero and cut at ±limit; only an exact 0 is neutral: the rule of CMU's own SDK.
+
+    >>> cmu_classes(np.array([-2.1, -2.0, -0.1, 0.0, 0.1, 1.0, 1.1]), 3).tolist()
+    [-3, -2, -1, 0, 1, 1, 2]
+    """
+    away = np.sign(sentiment) * np.ceil(np.abs(sentiment))
+    classes: Classes = np.clip(away, -limit, limit).astype(np.int64)
+    return classes
+
+
+# classes -> upper edges of all bins but the last; a bin holds its upper edge, so 0 is negative among two classes
+SIMS_EDGES = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
+
+
+def sims_classes(sentiment: Numbers, count: int) -> Classes:
+    """Clip to [-1, 1] and sort into the bins of CH-SIMS; classes count from 0.
+
+    >>> sims_classes(np.array([-0.1, 0.0, 0.1, 0.2]), 3).tolist()
+    [0, 1, 1, 2]
+    """
+    # In float32 as MMSA does: a 0.1 that was saved as float32 has to meet the edge it was printed as.
+    edges = np.array(SIMS_EDGES[count], np.float32)
+    clipped = np.clip(sentiment, -1, 1).astype(np.float32)
+    return np.searchsorted(edges, clipped, side="left").astype(np.int64)

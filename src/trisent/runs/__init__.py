@@ -1,0 +1,1 @@
+"""Finished runs: evaluated on a split, tried under noise and absence, reported, compared."""

@@ -1,0 +1,293 @@
+"""The whole way from a data set of any format to a run folder. The test split is not looked at."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from trisent.checkpoint import Bundle, save_bundle
+from trisent.data.batching import Examples
+from trisent.data.cleaning import FINITE, Cleaning, CleaningOptions, cleaning_file, fit_cleaning
+from trisent.data.dataset import SPLITS, Dataset
+from trisent.data.digest import data_digest
+from trisent.data.provenance import settle_preset
+from trisent.data.readers import read
+from trisent.data.resplit import split_digest
+from trisent.errors import DataError, UsageError
+from trisent.evaluation.metrics import scores
+from trisent.evaluation.writing import predictions_csv
+from trisent.fusion.batch import Batch
+from trisent.fusion.outputs import calibrate
+from trisent.fusion.registry import FusionModel, build
+from trisent.i18n import t
+from trisent.seeding import seeded
+from trisent.training.config import TrainConfig
+from trisent.training.finetune import (
+    Finetune,
+    FineTuned,
+    encoder_files,
+    layer_settings,
+    load_learner,
+    texts_alone,
+    tokens_of,
+)
+from trisent.training.history import History
+from trisent.training.judging import judge
+from trisent.training.loop import OnEpoch, fit, ignore_epoch
+from trisent.training.machine import is_first_process, machine
+from trisent.training.record import PREDICTIONS, RUN, command, environment, git_state, now, predictions_on
+from trisent.training.resume import discard_checkpoint
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What `train` made: the bundle's folder, what it says, and how training went."""
+
+    folder: Path
+    bundle: Bundle
+    history: History
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A data set that can be trained on: read, checked, its cleaning fitted on train.
+
+    Attributes:
+        dataset: all of it; of test, nothing is used but the number of its utterances.
+        facts: what the bundle says of it, as JSON values.
+        cleaning: fitted.
+        preset: whose extractors made the features, where known.
+        train, valid: the examples.
+        finetune: how a text encoder learns along, if one does; the examples then hold its tokens.
+    """
+
+    dataset: Dataset
+    facts: dict[str, Any]
+    cleaning: Cleaning
+    preset: str | None
+    train: Examples
+    valid: Examples
+    finetune: Finetune | None = None
+
+
+def train(
+    data_path: Path,
+    *,
+    out: Path,
+    config: TrainConfig,
+    model: str = "concat",
+    model_config: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    cleaning: CleaningOptions = FINITE,
+    finetune: Finetune | None = None,
+    on_epoch: OnEpoch = ignore_epoch,
+) -> TrainResult:
+    """Train on a data set of any format and write a run folder: the bundle, and how it came about.
+
+    Args:
+        data_path: a file or folder that `trisent.data.readers` reads; it has a train and a valid split.
+        out: the run folder; while training it also holds the checkpoint, which a second call goes on from.
+        config: how to train.
+        model: name of the fusion model.
+        model_config: its settings, except the widths, which come from the data.
+        preset: whose extractors made the features; None: what the data set says, or the guide's if the widths are its.
+        cleaning: how features are cleaned; fitted on train, kept in the bundle, and repeated when it judges a video.
+        finetune: how a text encoder learns along, from the texts of the data set; None: features stay as they are.
+        on_epoch: called after each epoch.
+
+    Raises:
+        DataError: the data set cannot be read, or has no features, no train or no valid split, or labels are missing.
+    """
+    check_out(out)
+    prepared = prepare(data_path, preset=preset, cleaning=cleaning, finetune=finetune)
+    return train_on(prepared, out=out, config=config, model=model, model_config=model_config, on_epoch=on_epoch)
+
+
+def check_out(out: Path) -> None:
+    """Refuse a run folder that cannot be one.
+
+    Raises:
+        UsageError: it is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(t("--out {out} is a file; name a folder for the bundle", out=out))
+
+
+def prepare(
+    data_path: Path,
+    *,
+    preset: str | None = None,
+    cleaning: CleaningOptions = FINITE,
+    finetune: Finetune | None = None,
+) -> Prepared:
+    """Read a data set and make it ready; the arguments are those of `train`.
+
+    Raises:
+        DataError: it cannot be read, or has no features, no train or no valid split, or labels are missing.
+    """
+    data = read(data_path)
+    if cleaning_file(data_path).is_file():
+        data = _cleaned_elsewhere(data, data_path, preset)
+    else:
+        preset = settle_preset(data, preset)
+    whole = data
+    tokens = None
+    if finetune is not None:
+        data = texts_alone(data)
+        tokens = tokens_of(data.texts, load_learner(finetune))
+    _check_trainable(data, data_path, learns_text=finetune is not None)
+    fitted = fit_cleaning(data, cleaning)
+    for note in (*data.notes, *fitted.summary()):
+        _log.warning("%s", note)
+    counts = {split: len(data.index(split)) for split in SPLITS}
+    facts = {
+        "name": data.name,
+        "format": data.format,
+        "rows": {split: n for split, n in counts.items() if n},
+        "widths": data.dims,
+        "scale": list(data.scale),
+        "sha256": data_digest(whole),
+        "split_sha256": split_digest(data),
+        "notes": list(data.notes),
+    }
+    train, valid = (Examples(data, data.index(s), cleaning=fitted, tokens=tokens) for s in ("train", "valid"))
+    return Prepared(data, facts, fitted, preset, train, valid, finetune)
+
+
+def train_on(
+    prepared: Prepared,
+    *,
+    out: Path,
+    config: TrainConfig,
+    model: str = "concat",
+    model_config: Mapping[str, Any] | None = None,
+    on_epoch: OnEpoch = ignore_epoch,
+) -> TrainResult:
+    """Train on data that are ready; all else is as in `train`."""
+    started = now()
+    widths: dict[str, Any] = {"dims": prepared.train.dims}
+    encoder = load_learner(prepared.finetune) if prepared.finetune else None
+    if encoder:
+        widths = {"dims": {**prepared.train.dims, "text": encoder.dim}, **layer_settings(model, encoder)}
+    with seeded(config.seed):
+        inner = build(model, widths | dict(model_config or {}))
+        network = FineTuned(encoder, inner, how=prepared.finetune) if encoder and prepared.finetune else inner
+    history = fit(network, prepared.train, prepared.valid, config, run_folder=out, on_epoch=on_epoch)
+    extractors = dict(prepared.dataset.provenance)
+    parts: dict[str, bytes] = {}
+    if encoder and isinstance(network, FineTuned):
+        network.merge()
+        parts, extractors["text"] = encoder_files(encoder, network)
+    _calibrate(network, prepared.valid)
+    data = prepared.dataset
+    index = data.index("valid")
+    predictions = predictions_on(data, index, judge(network, prepared.valid))
+    bundle = Bundle(
+        model_name=model,
+        model_config=inner.config if isinstance(inner, FusionModel) else {},
+        preset=prepared.preset,
+        extractors=extractors or None,
+        scores={"valid": scores(predictions.predicted, predictions.truth)},
+        data=prepared.facts,
+        synthetic=data.synthetic,
+        licence="CC0-1.0 (made of synthetic data)" if data.synthetic else "that of the data set it was trained on",
+        seed=config.seed,
+        cleaning=prepared.cleaning if prepared.cleaning.changes_values else None,
+    )
+    record = {
+        "command": command(),
+        "settings": settings_of(prepared, config, model, dict(model_config or {})),
+        "seed": config.seed,
+        "data": prepared.facts,
+        "git": git_state(Path.cwd()),
+        "environment": environment(**machine()),
+        "started": started,
+        "finished": now(),
+        "best_epoch": history.best.epoch,
+        "epochs": len(history.epochs),
+        "resumed_after": history.resumed_after,
+    }
+    if is_first_process():
+        told = history.to_json() | {"config": asdict(config)}
+        files = {"history.json": _json(told), RUN: _json(record), PREDICTIONS: predictions_csv(predictions)}
+        save_bundle(out, bundle, inner, parts=parts, extra=files)
+        discard_checkpoint(out)
+    return TrainResult(out, bundle, history)
+
+
+def settings_of(prepared: Prepared, config: TrainConfig, model: str, model_config: dict[str, Any]) -> dict[str, Any]:
+    """Give all that was asked for, as a config file has it."""
+    return {
+        "train": asdict(config),
+        "model": {"name": model, **model_config},
+        "cleaning": asdict(prepared.cleaning.options),
+        **({"finetune": asdict(prepared.finetune)} if prepared.finetune else {}),
+    }
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """A fusion model that makes its doubt honest on the validation split by itself."""
+
+    def calibrate(self, batches: Iterable[Batch]) -> None: ...
+
+
+def _calibrate(network: nn.Module, valid: Examples) -> None:
+    """Make class probabilities honest on valid: the model's own way, or the temperature of its head if it has one."""
+    device = next(network.parameters()).device
+    some = (valid.batch(index).to(device) for index in valid.passes(1024))
+    if isinstance(network, Calibrates):
+        network.calibrate(some)
+    elif isinstance(getattr(getattr(network, "head", None), "temperature", None), torch.Tensor):
+        calibrate(network, some)
+
+
+def _cleaned_elsewhere(data: Dataset, path: Path, preset: str | None) -> Dataset:
+    """Forget which extractors made features that have changed since: a video's would reach the model uncleaned.
+
+    Raises:
+        UsageError: a preset is named all the same.
+    """
+    message = (
+        "{path} was cleaned when it was converted ({file}), so a model of it cannot judge a video. "
+        "For that, train on the data as they were, with --clean"
+    )
+    message = t(message, path=path, file=cleaning_file(path).name)
+    if preset is not None:
+        raise UsageError(message)
+    _log.warning("%s", message)
+    return replace(data, provenance={}, preset=None)
+
+
+def _check_trainable(data: Dataset, path: Path, *, learns_text: bool) -> None:
+    if not data.features and not learns_text:
+        if any(text.strip() for text in data.texts):
+            message = (
+                "{path} has texts, labels and no features. "
+                "To make them: trisent extract {path} --audio none --video none --out FEATURES. "
+                "To let the encoder learn, too: trisent train {path} --finetune full"
+            )
+        else:
+            message = "{path} has labels and no features. To make them: trisent extract {path} --out FEATURES"
+        raise DataError(t(message, path=path))
+    counts = {split: len(data.index(split)) for split in SPLITS}
+    if not counts["train"] or not counts["valid"]:
+        raise DataError(
+            t(
+                "{path}: training needs utterances in train and in valid, there are {counts}. "
+                "To divide it: trisent data split",
+                path=path,
+                counts=", ".join(f"{split} {n}" for split, n in counts.items()),
+            )
+        )
