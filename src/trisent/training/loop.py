@@ -88,7 +88,7 @@ def fit(
     found = load_checkpoint(run_folder, settings=settings) if run_folder else None
     train, valid = _near(train, device), _near(valid, device)
     if isinstance(model, Standardises) and not found:  # else the scale is in the checkpoint
-        model.fit_scaler(train.batch(index).to(device) for index in train.passes(1024))
+        model.fit_scaler(train.batch(index).to(device) for index in train.passes(256))
     a_pass = -(-len(train) // config.batch_size)
     learner = Learner(model, config, accelerator=accelerator, steps=config.epochs * a_pass)
     reports: list[EpochReport] = []
