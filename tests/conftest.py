@@ -15,9 +15,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Compute with one thread: on a busy machine, threads that wait for each other make small nets 40 times slower."""
+    """Compute with one thread: on a busy machine, threads that wait for each other make small nets 40 times slower.
+
+    For every test anew: what sets the number in a thread of its own and puts it back, sets it for all.
+    """
     torch.set_num_threads(1)
 
 
