@@ -67,6 +67,7 @@ class CrossmodalTransformers(HeadedFusion):
             return Transformer(width, heads=heads, layers=layers, dropout=dropout)
 
         self.cross = nn.ModuleDict({f"{b}_to_{a}": transformer(hidden) for a in self.dims for b in self.dims if a != b})
+        self._add_pairs(hidden, heads=heads, dropout=dropout)
         width = hidden * max(1, len(self.dims) - 1)
         self.join = nn.ModuleDict({m: transformer(width) for m in self.dims})
         self.fuse = nn.Sequential(
@@ -81,9 +82,18 @@ class CrossmodalTransformers(HeadedFusion):
         for a in self.dims:
             mask = steps.masks[a]
             seen = [
-                self.cross[f"{b}_to_{a}"](x[a], source=x[b], visible=steps.masks[b]) for b in self.dims if b != a
+                self.cross[f"{b}_to_{a}"](x[a], source=self._source(b, a, x, steps), visible=steps.masks[b])
+                for b in self.dims
+                if b != a
             ]  # each [n, steps of a, hidden]
             joined = self.join[a](torch.cat(seen or [x[a]], dim=2), visible=mask)
             ends.append(last(joined, mask))
         output: Output = self.head(self.fuse(torch.cat(ends, dim=1)))
         return output
+
+    def _add_pairs(self, hidden: int, *, heads: int, dropout: float) -> None:
+        """Add what else a pair of modalities has; here nothing."""
+
+    def _source(self, b: Modality, a: Modality, x: Mapping[Modality, Tensor], steps: Steps) -> Tensor:  # noqa: ARG002
+        """Give what `a` looks at in `b`: [n, steps of b, hidden]; here its projected steps."""
+        return x[b]
