@@ -1,15 +1,17 @@
 """Compare trisent's training with the field's usual loop, a DataLoader over a Dataset that returns a dict of tensors.
 
-    python benchmarks/train.py                    # about five minutes on one core, 3 GB of memory, prints Markdown
-    python benchmarks/train.py --only mlp --batch-size 256
+    python benchmarks/train.py                    # about ten minutes on one core, 3 GB of memory, prints Markdown
+    python benchmarks/train.py --only mlp --batch-sizes 64,128
     python benchmarks/train.py --quick            # toy sizes: shows only that it runs
 
     load-pooled load-steps    all batches of an epoch, and nothing else
-    mlp                       the model `concat` on the averages of 16,326 utterances, text 768, audio 768, video 2048
-    steps                     the model `lf_dnn` on sequences of 50 steps, text 768, audio 74, video 35
+    mlp      the model `concat` on the averages of 16,326 utterances, text 768, audio 768, video 2048
+    steps    the model `lf_dnn` on sequences of 50 steps, text 768, audio 74, video 35: it averages them
+    lstm     the model `ef_lstm` on the same sequences: it looks at every step
 
-Data are random numbers in memory, float32. Both sides train the same model with AdamW in batches of the same size; the
-usual loop is that of MMSA: `torch.Tensor(features[i])` an utterance, the collation of torch, the loss read every step.
+Data are random numbers in memory, float32. Both sides train the same model with AdamW and clipped gradients in batches
+of the same size; the usual loop is that of MMSA: `torch.Tensor(features[i])` an utterance, the collation of torch, the
+loss read every step.
 Every measurement is a process of its own, in turn, with `--threads` threads. After a first epoch that does not count it
 measures `--epochs` more, and beside them what the machine can do: copies of memory, for loading, and products of
 matrices in the precision of the row, for training. "Fraction" is of that.
@@ -109,6 +111,7 @@ def usual_training(data: Material, sizes: Sizes, *, model: Any, workers: int) ->
             optimizer.zero_grad()
             loss = model.loss(model(batch), batch)
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             total += loss.item() * len(batch)
         yield total / len(data)
@@ -203,10 +206,10 @@ def gflop_an_utterance(model: Any, data: Material, sizes: Sizes) -> float:
     return float(counter.get_total_flops() / len(some) / 1e9)
 
 
-MODELS = {"mlp": "concat", "steps": "lf_dnn"}
+MODELS = {"mlp": "concat", "steps": "lf_dnn", "lstm": "ef_lstm"}
 LOADING = ("DataLoader", "DataLoader, 2 workers", "trisent")
 TRAINING = ("DataLoader", "DataLoader, 2 workers", "trisent, fp32", "trisent, bf16")
-SUBJECTS = {"load-pooled": LOADING, "load-steps": LOADING, "mlp": TRAINING, "steps": TRAINING}
+SUBJECTS = {"load-pooled": LOADING, "load-steps": LOADING, "mlp": TRAINING, "steps": TRAINING, "lstm": TRAINING}
 
 
 def run(subject: str, side: str, sizes: Sizes) -> dict[str, float]:
@@ -258,7 +261,11 @@ def compare(subject: str, sizes: Sizes, *, rounds: int) -> dict[str, dict[str, f
     for _ in range(rounds):  # in turn, so that what else the machine does meets all of them
         for side, found in rows.items():
             found.append(measure(subject, side, sizes))
-            print(f"{subject}, {side}: {found[-1]['utterances_a_second']:,.0f}/s", file=sys.stderr, flush=True)
+            print(
+                f"{subject}, {sizes.batch_size}, {side}: {found[-1]['utterances_a_second']:,.0f}/s",
+                file=sys.stderr,
+                flush=True,
+            )
     middle = {
         side: {key: statistics.median(one[key] for one in found) for key in found[0]} for side, found in rows.items()
     }
@@ -267,7 +274,8 @@ def compare(subject: str, sizes: Sizes, *, rounds: int) -> dict[str, dict[str, f
     if not np.allclose(values, values[0], rtol=near, atol=0.01):
         sys.exit(f"{subject}: the rows gave different values: {values}")
     base, unit = middle["DataLoader"], "GFLOP/s of products" if subject in MODELS else "GB/s of copies"
-    print(f"| {subject} | utterances/s | × DataLoader | {unit} beside it | fraction of that | peak memory, MB |")
+    what = f"{subject}, batches of {sizes.batch_size}"
+    print(f"| {what} | utterances/s | × DataLoader | {unit} beside it | fraction of that | peak memory, MB |")
     print("|---|---|---|---|---|---|")
     for side, one in middle.items():
         ratio = one["utterances_a_second"] / base["utterances_a_second"]
@@ -288,6 +296,11 @@ def subjects(text: str) -> list[str]:
     return chosen
 
 
+def numbers(text: str) -> list[int]:
+    """Read the value of --batch-sizes."""
+    return [int(part) for part in text.split(",")]
+
+
 def main() -> None:
     """Read the command line."""
     usual = Sizes()
@@ -296,7 +309,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each row; the median counts")
     parser.add_argument("--pooled", type=int, default=usual.pooled, help="utterances of one step")
     parser.add_argument("--sequences", type=int, default=usual.sequences, help="utterances of 50 steps")
-    parser.add_argument("--batch-size", type=int, default=usual.batch_size)
+    parser.add_argument("--batch-sizes", type=numbers, default=[usual.batch_size, 256], help="one after the other")
     parser.add_argument("--epochs", type=int, default=usual.epochs, help="that count")
     parser.add_argument("--threads", type=int, default=usual.threads)
     parser.add_argument("--json", type=Path, help="also write the medians to this file")
@@ -307,14 +320,18 @@ def main() -> None:
         subject, side, told = chosen.run
         print(json.dumps(run(subject, side, Sizes(**json.loads(told)))))
         return
-    sizes = Sizes(chosen.pooled, chosen.sequences, chosen.batch_size, chosen.epochs, chosen.threads)
+    every = [Sizes(chosen.pooled, chosen.sequences, n, chosen.epochs, chosen.threads) for n in chosen.batch_sizes]
     if chosen.quick:
-        chosen.rounds, sizes = 1, Sizes(200, 40, 32, 1, 1)
+        chosen.rounds, every = 1, [Sizes(200, 40, 32, 1, 1)]
         print("TOY SIZES: no figure means anything.\n")
-    print(f"{machine()}; {sizes.threads} threads, batches of {sizes.batch_size}; load at the beginning {load()}\n")
-    found = {subject: compare(subject, sizes, rounds=chosen.rounds) for subject in chosen.only}
+    print(f"{machine()}; {every[0].threads} threads; load at the beginning {load()}\n")
+    found = [
+        {"subject": subject, **asdict(sizes), "rows": compare(subject, sizes, rounds=chosen.rounds)}
+        for subject in chosen.only
+        for sizes in every
+    ]
     if chosen.json:
-        text = json.dumps({"machine": machine(), "sizes": asdict(sizes), "rows": found}, indent=2)
+        text = json.dumps({"machine": machine(), "found": found}, indent=2)
         chosen.json.write_text(text + "\n", encoding="utf-8")
     print(f"Load at the end {load()}.")
 

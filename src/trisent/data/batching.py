@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trisent.data.cleaning import Cleaning
-from trisent.data.dataset import Dataset
+from trisent.data.dataset import Dataset, Sequences
 from trisent.data.gather import Gathering
 from trisent.errors import DataError
 from trisent.fusion.batch import Batch
@@ -21,6 +21,7 @@ from trisent.types import MODALITIES, Floats, Modality
 
 _WINDOW = 32  # batches whose utterances are sorted by length together
 _STEPS_A_PASS = 32_768  # padded steps of the longest modality that are looked at together when nothing is learnt
+_UTTERANCES_A_PASS = 256  # that are averaged together
 _PIECES_A_PASS = 8_192  # the same of pieces, of which an encoder keeps every layer
 
 
@@ -127,6 +128,29 @@ class Examples:
         copied = copy(self)
         copied._gathering = {m: of.on(device, self._index) for m, of in self._gathering.items()}
         copied._rows = np.arange(len(self))
+        return copied
+
+    def averaged(self) -> "Examples":
+        """Keep the average of each utterance's visible steps, for models that look at nothing else.
+
+        Batches are then as small as they can be: one step, clean, in memory. Tokens are not averaged.
+        """
+        if self.lengths.max() <= 1:
+            return self
+        n = len(self)
+        rows = {m: np.zeros((n, dim), np.float32) for m, dim in self.dims.items()}
+        seen = {m: np.zeros(n, np.bool_) for m in rows}
+        for index in self.passes(_UTTERANCES_A_PASS):
+            batch = self.batch(index)
+            for m in rows:
+                mean, present = batch.pooled(m)
+                rows[m][index], seen[m][index] = mean.numpy(), present.numpy()
+        copied = copy(self)
+        unknown = np.full(n, np.nan, np.float32)
+        copied._features = {m: Sequences(rows[m], np.arange(n + 1), unknown, seen[m]) for m in rows}
+        copied._cleaning = Cleaning.nothing()  # done above
+        copied._gathering = {m: Gathering(s, copied._cleaning, modality=m) for m, s in copied._features.items()}
+        copied._index = copied._rows = np.arange(n)
         return copied
 
     @property

@@ -50,7 +50,7 @@ class Batch:
         """Average the visible steps: rows [utterances, dim], zero where absent, and presence bool [utterances]."""
         values, mask = self.values[modality], self.masks[modality]
         if mask.device.type == "cpu" and mask.all():  # a GPU would have to be waited for
-            return values.mean(dim=1), mask.any(dim=1)
+            return values[:, 0] if values.shape[1] == 1 else values.mean(dim=1), mask.any(dim=1)
         weights = mask.unsqueeze(-1).to(values.dtype)
         # Masked values may hold anything, NaN included, and 0 * NaN is NaN: overwrite, do not multiply.
         visible = values.masked_fill(~mask.unsqueeze(-1), 0.0)

@@ -41,6 +41,7 @@ class ConcatFusion(nn.Module):
         modality_dropout: chance that a modality is hidden while training, drawn for each utterance; never all of them.
     """
 
+    averages = True  # all it sees of a modality
     class_values: Tensor
 
     def __init__(

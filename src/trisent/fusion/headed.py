@@ -26,6 +26,12 @@ class HeadedFusion(nn.Module):
         settings = {name: value for name, value in given.items() if name not in ("self", "__class__", "dims")}
         self.config: dict[str, Any] = {"dims": dict(self.dims), **settings}
 
+    @property
+    def averages(self) -> bool:
+        """Whether the model sees nothing of a modality but the average of its visible steps."""
+        inputs = [part for part in self.modules() if isinstance(part, Inputs)]
+        return bool(inputs) and all(part.pooled for part in inputs)
+
     def fit_scaler(self, batches: Iterable[Batch]) -> None:
         """Learn the scale of the inputs from the training split, batch by batch."""
         next(part for part in self.modules() if isinstance(part, Inputs)).fit_scaler(batches)

@@ -90,6 +90,11 @@ class LateFusion(nn.Module):
         """Width of the features of each modality."""
         return {m: cast(Head, self.heads[m]).dim // (1 + (p == "mean+std")) for m, p in self._poolings.items()}
 
+    @property
+    def averages(self) -> bool:
+        """Whether no head asks for more than the average of the visible steps."""
+        return set(self._poolings.values()) <= {"mean"}
+
     def rows(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
         """Pool the features of a modality as its head wants them: rows [n, width], presence bool [n]."""
         check_width(modality, got=batch.values[modality].shape[-1], expected=self.dims[modality])

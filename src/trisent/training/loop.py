@@ -49,6 +49,14 @@ class Standardises(Protocol):
     def fit_scaler(self, batches: Iterable[Batch]) -> None: ...
 
 
+@runtime_checkable
+class Averages(Protocol):
+    """A fusion model that may see of each modality no more than the average of the visible steps."""
+
+    @property
+    def averages(self) -> bool: ...
+
+
 OnEpoch = Callable[[EpochReport], None]
 
 
@@ -86,6 +94,8 @@ def fit(
     facts |= {"model": type(model).__name__, "model_config": model.config}
     settings = settings_digest(facts, model.state_dict(), train, valid) if run_folder else ""
     found = load_checkpoint(run_folder, settings=settings) if run_folder else None
+    if isinstance(model, Averages) and model.averages:  # once, not in every step of every epoch
+        train, valid = train.averaged(), valid.averaged()
     train, valid = _near(train, device), _near(valid, device)
     if isinstance(model, Standardises) and not found:  # else the scale is in the checkpoint
         model.fit_scaler(train.batch(index).to(device) for index in train.passes(256))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trisent.data.batching import Examples, batches
-from trisent.data.cleaning import CleaningOptions, fit_cleaning
+from trisent.data.cleaning import FINITE, CleaningOptions, fit_cleaning
 from trisent.data.dataset import Dataset, Sequences, sequences
 from trisent.errors import DataError
 from trisent.fusion.batch import Batch, collate
@@ -64,6 +64,27 @@ def test_a_batch_in_which_nobody_has_a_modality_has_one_masked_step():
     batch = Examples(data).batch(torch.tensor(silent))
     assert batch.values["audio"].shape == (3, 1, 3)
     assert not batch.masks["audio"].any()
+
+
+def test_averages_are_those_of_each_utterance_alone_and_what_nobody_saw_stays_hidden():
+    data, _ = ragged()
+    valid = data.index("valid")
+    text = data.features["text"]
+    broken = valid[np.argmax(text.lengths[valid])]
+    text.values[text.offsets[broken]] = np.nan
+    averaged = Examples(data, valid, cleaning=fit_cleaning(data, FINITE)).averaged()
+    batch = averaged.batch(torch.arange(10).flip(0))
+    for m, dim in DIMS.items():
+        assert batch.values[m].shape == (10, 1, dim)
+        for row, i in enumerate(valid[::-1]):
+            own = data.features[m].of(int(i))
+            seen = own.mask & np.isfinite(own.values).all(axis=1)
+            mean = Features(own.values, own.times, seen).pooled()
+            assert bool(batch.masks[m][row, 0]) == (mean is not None)
+            np.testing.assert_allclose(batch.values[m][row, 0], np.zeros(dim) if mean is None else mean, atol=1e-6)
+    assert batch.labels is not None
+    assert batch.labels.tolist() == data.sentiment[valid[::-1]].tolist()
+    assert averaged.averaged() is averaged
 
 
 def test_mapped_half_precision_features_give_the_same_batch_as_those_in_memory(tmp_path: Path):
