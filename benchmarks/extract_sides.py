@@ -199,6 +199,10 @@ def serve(workload: str, name: str, folder: Path, *, gpu: bool) -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
+    from trisent.memory import keep_memory
+
+    if name.startswith("trisent"):
+        keep_memory()  # as its workers do
     side = sides_of(workload, gpu=gpu)[name]
     threads = int(os.environ["OMP_NUM_THREADS"])
     if workload == "decode":

@@ -216,7 +216,11 @@ def run(subject: str, side: str, sizes: Sizes) -> dict[str, float]:
     """Do one row, here and now."""
     import torch
 
+    from trisent.memory import keep_memory
+
     torch.set_num_threads(sizes.threads)
+    if side.startswith("trisent"):
+        keep_memory()  # as its commands do
     data = material(subject, sizes)
     workers, precision = 2 if side.endswith("workers") else 0, "bf16" if side.endswith("bf16") else "fp32"
     if subject in MODELS:

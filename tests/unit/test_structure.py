@@ -21,7 +21,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # A module may import from its own rank and from lower ones; the first name that matches counts.
 RANKS = [
     ("types", 0), ("errors", 0), ("config", 0), ("i18n", 0),
-    ("files", 0), ("pages", 0), ("seeding", 0), ("compute", 0), ("samples", 0),
+    ("files", 0), ("pages", 0), ("seeding", 0), ("compute", 0), ("memory", 0), ("samples", 0),
     ("weights", 1), ("media", 1), ("evaluation", 1),
     ("extractors", 2), ("fusion", 2),
     ("features", 3), ("data", 3),

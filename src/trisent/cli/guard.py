@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from trisent.errors import TrisentError
 from trisent.i18n import t
+from trisent.memory import keep_memory
 
 
 def guarded(work: Callable[[], int | None], *, verbose: bool = False) -> int:
@@ -15,6 +16,7 @@ def guarded(work: Callable[[], int | None], *, verbose: bool = False) -> int:
     Returns:
         What `work` returned (None is 0), the code of a TrisentError, 2 for wrong use, 130 after Ctrl-C, else 1.
     """
+    keep_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that cannot show Chinese must not end the run
             stream.reconfigure(errors="replace")

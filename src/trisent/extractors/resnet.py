@@ -18,6 +18,7 @@ from trisent.extractors.backend import transformers
 from trisent.extractors.loading import read_state
 from trisent.extractors.nets.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from trisent.extractors.nets.folding import fold_batch_norms
+from trisent.extractors.nets.fusing import can_fuse, fuse_resnet
 from trisent.extractors.runners import choose_compute, make_runner
 from trisent.extractors.vision import Look, Picture, encode, features, normalised
 from trisent.i18n import t
@@ -75,9 +76,9 @@ class ResNetVideoExtractor:
             raise WeightsError(t(message, file=weights.file, reason=one_line(error))) from error
         self._look = Look(frames, shorter_side=RESIZE, on_progress=on_progress)
         self.pictures = self._look.pictures
-        dynamic = ({0: "pictures"},)
+        network = _Network(model.eval(), fused=compute.backend == "torch" and can_fuse(compute.device))
         self._run = make_runner(
-            _Network(model.eval()), compute, examples=lambda: [_inputs(examples.pictures())], dynamic=dynamic
+            network, compute, examples=lambda: [_inputs(examples.pictures())], dynamic=({0: "pictures"},)
         )
         self.device, self.precision, self.backend = compute.device, self._run.precision, self._run.backend
         self.dim = widths[-1]
@@ -99,11 +100,13 @@ class ResNetVideoExtractor:
 
 
 class _Network(nn.Module):
-    """Turn pictures [n, 3, 224, 224] into features [n, dim]."""
+    """Turn pictures [n, 3, 224, 224] into features [n, dim]; what is `fused` cannot be exported as a graph."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, fused: bool) -> None:
         super().__init__()
         fold_batch_norms(model)
+        if fused:
+            fuse_resnet(model)
         self._model = model.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Tensor:

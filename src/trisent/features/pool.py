@@ -20,6 +20,7 @@ from typing import IO, Any, Generic, Protocol, TypeVar
 
 from trisent.errors import TrisentError
 from trisent.i18n import t
+from trisent.memory import keep_memory
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result", covariant=True)
@@ -224,6 +225,7 @@ def serve() -> None:
         sys.argv, level, work = pickle.load(requests)
         logging.basicConfig(format="%(message)s")
         logging.getLogger("trisent").setLevel(level)
+        keep_memory()
         do = work.start()
         answer("ready")
         while True:

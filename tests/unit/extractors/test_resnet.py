@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from trisent.errors import WeightsError
+from trisent.extractors.nets.fusing import can_fuse
 from trisent.extractors.resnet import ResNetVideoExtractor
 from trisent.types import Frames
 from unit.extractors import tiny
@@ -58,8 +59,14 @@ def frames(n: int = 2, *, height: int = 240, width: int = 320, seed: int = 0) ->
     return Frames(images.repeat(8, 1).repeat(8, 2), np.arange(n, dtype=np.float32) / 2)
 
 
+@pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("file", FILES)
-def test_torchvision_s_and_timm_s_files_give_what_torchvision_gives(file: str):
+def test_torchvision_s_and_timm_s_files_give_what_torchvision_gives(
+    file: str, fused: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if fused and not can_fuse(torch.device("cpu")):
+        pytest.skip("torch was built without oneDNN")
+    monkeypatch.setattr("trisent.extractors.resnet.can_fuse", lambda _: fused)
     state = tiny.resnet(FOLDER, file=file)
     extractor = ResNetVideoExtractor("models/resnet50")
     [features] = extractor.extract([frames()])
