@@ -140,13 +140,12 @@ class Predictor:
         while some := list(islice(clips, _CLIPS_AT_A_TIME)):
             predictions += self._judge(some, speech.missing)
             on_progress(path.name, len(predictions), len(speech.utterances))
-        predictions.sort(key=lambda p: p.utterance.start)  # clips come as they end, and subtitles overlap
         missing = dict(speech.missing)
         for modality in MODALITIES:
             reasons = [p.missing.get(modality) for p in predictions]
             if all(reasons) and reasons[0]:
                 missing.setdefault(modality, reasons[0])
-        predictions.sort(key=lambda p: p.utterance.start)  # clips come in the order in which they end
+        predictions.sort(key=lambda p: p.utterance.start)  # clips come as they end, and subtitles overlap
         return VideoPrediction(path, speech.duration_s, tuple(predictions), missing)
 
     def _judge(self, clips: Sequence[Clip], missing: Mapping[Modality, str]) -> Iterator[Prediction]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trisent.cli.score import shown, warn_of_narrow_intervals
+from trisent.cli.score import warn_of_narrow_intervals
 from trisent.errors import UsageError
 from trisent.i18n import t
 
@@ -86,7 +86,7 @@ def _show(comparison: "Comparison") -> None:
         figure, interval = FIGURES[key], difference.interval
         table.add_row(
             figure.name,
-            *(shown(figure, r.mean(figure)[0]) for r in (first, second)),
+            *(figure.written(r.mean(figure)[0]) for r in (first, second)),
             _signed(figure, difference.value),
             f"{_signed(figure, interval.low)} … {_signed(figure, interval.high)}",
             _probability(difference.p),
@@ -109,7 +109,7 @@ def _show(comparison: "Comparison") -> None:
 
 def _signed(figure: "Figure", value: float) -> str:
 
-    text = shown(figure, value)
+    text = figure.written(value)
     return text if value != value or text.startswith("-") else f"+{text}"
 
 

@@ -98,14 +98,13 @@ def _tell(evaluation: "Evaluation", files: list[Path], *, as_json: bool) -> None
 
 
 def _show_ridge(evaluation: "Evaluation", console: Any) -> None:
-    from trisent.cli.score import shown
     from trisent.evaluation.figures import FIGURES
 
     ridge = evaluation.ridge
     if ridge is None:
         console.print(t("text-only ridge: no text to learn from (no text features, or no labelled train split)"))
         return
-    parts = [f"{FIGURES[key].name} {shown(FIGURES[key], ridge.values[key])}" for key in ("mae", "corr", "acc2_non0")]
+    parts = [f"{FIGURES[key].name} {FIGURES[key].written(ridge.values[key])}" for key in ("mae", "corr", "acc2_non0")]
     console.print(t("text-only ridge (alpha {alpha}): {figures}", alpha=f"{ridge.alpha:g}", figures=", ".join(parts)))
     difference = ridge.differences.get("mae")
     if difference:
@@ -117,7 +116,6 @@ def _show_ridge(evaluation: "Evaluation", console: Any) -> None:
 def _show_modalities(evaluation: "Evaluation", console: Any) -> None:
     from rich.table import Table
 
-    from trisent.cli.score import shown
     from trisent.evaluation.figures import FIGURES
     from trisent.runs.exam import KEYS
 
@@ -126,7 +124,7 @@ def _show_modalities(evaluation: "Evaluation", console: Any) -> None:
     for key in KEYS:
         table.add_column(key, justify="right")
     for name, figures in evaluation.modalities.subsets.items():
-        table.add_row(name, *(shown(FIGURES[key], figures[key]) for key in KEYS))
+        table.add_row(name, *(FIGURES[key].written(figures[key]) for key in KEYS))
     console.print(table)
     shares = ", ".join(f"{t(m)} {share:+.4f}" for m, share in evaluation.modalities.mae_shares.items())
     console.print(t("taken off MAE by each (Shapley): {shares}", shares=shares), markup=False)
@@ -136,7 +134,6 @@ def _show_seeds(summary: "SeedSummary", files: list[Path]) -> None:
     from rich.table import Table
 
     from trisent.cli.console import output
-    from trisent.cli.score import shown
     from trisent.evaluation.figures import FIGURES
 
     first, console = summary.evaluations[0], output()
@@ -149,11 +146,11 @@ def _show_seeds(summary: "SeedSummary", files: list[Path]) -> None:
     for key, cell in summary.cells.items():
         figure, ridge = FIGURES[key], first.ridge
         interval = "" if cell.interval is None else " … ".join(
-            shown(figure, end) for end in (cell.interval.low, cell.interval.high)
+            figure.written(end) for end in (cell.interval.low, cell.interval.high)
         )  # fmt: skip
         beside = [ridge.values.get(key) if ridge else None, first.sheet.baselines.best.get(key)]
-        cells = [shown(figure, cell.value), shown(figure, cell.std or 0.0), interval]
-        table.add_row(figure.name, *cells, *("" if value is None else shown(figure, value) for value in beside))
+        cells = [figure.written(cell.value), figure.written(cell.std or 0.0), interval]
+        table.add_row(figure.name, *cells, *("" if value is None else figure.written(value) for value in beside))
     console.print(table)
     for evaluation in summary.evaluations:
         for said in (*evaluation.statements(), *evaluation.sheet.alarms):

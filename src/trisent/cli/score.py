@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from trisent.evaluation.breakdown import Group
-    from trisent.evaluation.figures import Figure
     from trisent.evaluation.sheet import ScoreSheet
 
 
@@ -50,13 +49,6 @@ def run(
         print_json({"predictions": str(predictions), **sheet.to_json()})
     else:
         show(sheet, predictions.name, confusion=confusion)
-
-
-def shown(figure: "Figure", value: float) -> str:
-    """Write a figure down as papers do: shares in per cent with two decimals, the rest with four."""
-    if value != value:
-        return "–"
-    return f"{100 * value:.2f}" if figure.share else f"{value:.4f}"
 
 
 def warn_of_narrow_intervals(console: "Console") -> None:
@@ -100,7 +92,7 @@ def _show_papers(sheet: "ScoreSheet", console: "Console") -> None:
         table.add_column(column, justify="right")
     for paper in sheet.papers:
         rows = [sheet.rows.get(paper.columns.get(column, "")) for column in COLUMNS]
-        table.add_row(paper.name, *(f"{shown(r.figure, r.value)}\nn={r.n}" if r else "" for r in rows))
+        table.add_row(paper.name, *(f"{r.figure.written(r.value)}\nn={r.n}" if r else "" for r in rows))
     console.print(table)
 
 
@@ -113,11 +105,11 @@ def _show_figures(sheet: "ScoreSheet", console: "Console") -> None:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for key, row in sheet.rows.items():
-        figure, cells = row.figure, [shown(row.figure, row.value)]
+        figure, cells = row.figure, [row.figure.written(row.value)]
         if row.interval:
-            cells.append(f"{shown(figure, row.interval.low)} … {shown(figure, row.interval.high)}")
+            cells.append(f"{figure.written(row.interval.low)} … {figure.written(row.interval.high)}")
         constants = [constant.get(key) for constant in (sheet.baselines.zero, sheet.baselines.best)]
-        table.add_row(figure.name, *cells, str(row.n), *("" if c is None else shown(figure, c) for c in constants))
+        table.add_row(figure.name, *cells, str(row.n), *("" if c is None else figure.written(c) for c in constants))
     console.print(table)
 
 
@@ -132,7 +124,7 @@ def _show_groups(by: str, groups: "list[Group]", console: "Console") -> None:
     for column in ("n", *GROUP_KEYS):
         table.add_column(column, justify="right")
     for group in groups:
-        table.add_row(group.name, str(group.n), *(shown(FIGURES[key], group.values[key]) for key in GROUP_KEYS))
+        table.add_row(group.name, str(group.n), *(FIGURES[key].written(group.values[key]) for key in GROUP_KEYS))
     console.print(table)
 
 

@@ -42,6 +42,12 @@ class Figure:
         total = self.terms(predictions).sum(axis=0)
         return float(self.value(total)), round(float(total[0]))
 
+    def written(self, value: float | None) -> str:
+        """Write a value down as papers do: shares in per cent with two decimals, the rest with four."""
+        if value is None or value != value:
+            return "–"
+        return f"{100 * value:.2f}" if self.share else f"{value:.4f}"
+
 
 @dataclass(frozen=True, slots=True)
 class Binary:

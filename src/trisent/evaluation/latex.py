@@ -14,7 +14,10 @@ _HEADS = {
     "ece": r"ECE\,$\downarrow$", "sims_mae": r"MAE\,$\downarrow$", "sims_corr": r"$r$\,$\uparrow$",
     "sims_acc5": "Acc-5", "sims_acc3": "Acc-3", "sims_acc2": "Acc-2", "sims_f1": "F1",
 }  # fmt: skip
-_ESCAPES = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_ESCAPES = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trisent.evaluation.breakdown import Group
-from trisent.evaluation.figures import FIGURES, Figure
+from trisent.evaluation.figures import FIGURES
 from trisent.i18n import t
 from trisent.pages import fill
 from trisent.report import colour
@@ -21,7 +21,7 @@ _CLASSES = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 def to_html(evaluation: Evaluation) -> str:
     """Draw the page."""
     filters: dict[str, Callable[..., object]] = {
-        "figure": shown,
+        "figure": lambda value, figure: figure.written(value),
         "signed": lambda value: f"{value:+.2f}",
         "colour": colour,
     }
@@ -39,13 +39,6 @@ def to_html(evaluation: Evaluation) -> str:
         "groups": {_group_title(by): _cut(groups) for by, groups in evaluation.sheet.groups.items()},
     }
     return fill(Path(__file__).with_name("run_report.html.j2"), filters, values)
-
-
-def shown(value: float | None, figure: Figure) -> str:
-    """Write a figure down as papers do: shares in per cent with two decimals, the rest with four."""
-    if value is None or value != value:
-        return "–"
-    return f"{100 * value:.2f}" if figure.share else f"{value:.4f}"
 
 
 def _training(history: dict[str, Any] | None) -> list[Plot]:
