@@ -135,6 +135,32 @@ def test_only_adapters_and_the_fusion_model_learn_with_lora() -> None:
     assert all("lora_" in name or name.startswith("inner.") for name in rates)
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_batch_of_many_pieces_is_read_in_parts_for_the_same_gradients(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gradients(kept: int) -> tuple[list[int], dict[str, torch.Tensor]]:
+        monkeypatch.setattr("trisent.training.finetune._PIECES_KEPT", kept)
+        network, examples, _ = learner(Finetune(method, str(TINY)))
+        for module in network.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0  # drawn for each part, so for other pieces
+        windows: list[int] = []
+        network.encoder.encoder.layer[0].intermediate.register_forward_hook(lambda _, x, __: windows.append(len(x[0])))
+        batch = examples.batch(torch.arange(len(examples)))
+        with seeded(1):
+            network.train().loss(network(batch), batch).backward()
+        return windows, {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+
+    spoken = sum(bool(text.strip()) for text in TEXTS)
+    (whole, kept), (parts, recomputed) = gradients(1_000_000), gradients(1)
+    assert whole == [spoken]
+    assert parts == [1] * 2 * spoken  # there, and once more on the way back
+    assert kept.keys() == recomputed.keys()
+    for name, gradient in kept.items():
+        torch.testing.assert_close(recomputed[name], gradient, msg=name)
+
+
 def test_biases_and_norms_do_not_decay_and_nothing_that_learns_is_left_out() -> None:
     network, _, _ = learner(Finetune(weights=str(TINY)))
     groups = network.parameter_groups(1e-3, 0.01)
