@@ -145,9 +145,14 @@ def cut(path: Path, part: float) -> Path:
 
 def turn(path: Path, degrees: int) -> Path:
     """Write into the display matrix of an mp4 that players turn its pictures counter-clockwise by `degrees`."""
+    return lay_out(path, _TURNS[degrees])
+
+
+def lay_out(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Write a display matrix into an mp4: players show what is at (x, y) at (a x + c y, b x + d y)."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40  # version 0: the matrix is 40 bytes into the box
-    a, b, c, d = _TURNS[degrees]
+    a, b, c, d = matrix
     data[at : at + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path

@@ -25,9 +25,11 @@ _NO_MEDIA = {"tty", "bin", "xbin", "adf", "idf", "hls", "dash", "concat", "ffmet
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 # Formats in which the duration is written down. Elsewhere FFmpeg guesses it from the bit rate of the beginning, or from
 # the last time stamp, which is wrong when the clock restarts.
-_STATES_DURATION = {"mov", "matroska", "wav", "w64", "avi", "flv", "asf", "flac", "aiff", "caf", "gif"}
-# Of these, the ones that are cut off when they end much earlier.
+_STATES_DURATION = {"mov", "matroska", "wav", "w64", "avi", "asf", "flac", "aiff", "caf", "gif"}
+# Formats whose files are cut off when they end much before the duration that is written in them.
 _WRITES_DURATION = {"mov", "matroska", "flv", "asf", "flac", "avi"}
+# Formats that write when the file ends on its own clock, which need not begin at 0: a recording that was joined late.
+_WRITES_END = {"matroska", "flv", "asf"}
 _CUT_S, _CUT_PART = 0.5, 0.02  # how much earlier
 _MAY_RESTART = 0x0200  # AVFMT_TS_DISCONT
 # In a format that may restart its clock, these jumps are restarts (as in ffmpeg's own program).
@@ -102,9 +104,15 @@ def origin_s(container: InputContainer) -> float:
 
 def stated_duration_s(container: InputContainer) -> float | None:
     """Return the duration if the file states it; None when it does not, or FFmpeg only guesses it."""
-    if not container.duration or container.duration < 0 or not _formats(container) & _STATES_DURATION:
+    return _written_s(container) if _formats(container) & _STATES_DURATION else None
+
+
+def _written_s(container: InputContainer) -> float | None:
+    """Return the duration as far as anything is written of it; of FLV it is the least that it may be."""
+    if not container.duration or container.duration < 0:
         return None
-    return container.duration / av.time_base
+    before_s = origin_s(container) if _formats(container) & _WRITES_END else 0.0
+    return max(0.0, container.duration / av.time_base - before_s)
 
 
 def _demuxed(container: InputContainer) -> Iterator[Packet]:
@@ -174,7 +182,7 @@ class Clock:
 
     def _check_end(self) -> None:
         proven = check_whole(self._path)
-        stated_s = stated_duration_s(self._container)
+        stated_s = _written_s(self._container)
         if proven or stated_s is None or not self.end_s or not _formats(self._container) & _WRITES_DURATION:
             return
         reached_s = max(self.end_s.values())

@@ -6,10 +6,12 @@ container.
 
 import os
 import re
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -168,18 +170,32 @@ class PictureTrack:
         wide = float(aspect) if aspect and aspect > 0 else 1.0
         width, height = self._pictures.size(frame.width * max(wide, 1.0), frame.height / min(wide, 1.0))
         rgb = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1).to_ndarray()
-        # `rotation` is counter-clockwise degrees, as np.rot90 turns.
-        return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4), np.uint8)
+        return _turned(np.ascontiguousarray(rgb, np.uint8), frame)
 
     def _end_s(self) -> float:
         """Return until when the last picture is shown, as far as the file says."""
         end_s = self._clock.end_s.get(self._stream.index, 0.0)
         tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._stream.metadata.get("DURATION", ""))  # Matroska
         if tag:
-            end_s = max(end_s, int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]))
+            tagged_s = int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+            end_s = max(end_s, tagged_s - origin_s(self._container))
         if audio_stream(self._container) is None:
             end_s = max(end_s, stated_duration_s(self._container) or 0.0)
         return end_s
+
+
+def _turned(image: Picture, frame: av.VideoFrame) -> Picture:
+    """Turn and mirror a picture as the display matrix of its frame says, to the nearest quarter of a turn.
+
+    The matrix sends a point (x, y) of the picture to (a x + c y, b x + d y) of the screen.
+    """
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # of side data PyAV's stubs know motion vectors alone
+    if matrix is None:
+        return image
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _cores() -> int:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from media_files import Picture, Samples, greys, number_of, tone, turn, write
 from trisent.media.clips import Pictures, read_clips
 from trisent.media.container import Decoder
+from trisent.media.probe import probe
 from trisent.types import Clip, Utterance
 
 HZ = 16_000
@@ -142,6 +144,33 @@ def test_an_utterance_without_an_end_lasts_to_the_end_of_the_file(files: Path, n
     assert len(clip.waveform) / HZ == pytest.approx(SECONDS - 10, abs=0.05)
     assert len(clip.frames.times) == pytest.approx(4, abs=1)
     assert clip.frames.times[-1] > 11.5
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.mkv", {}),
+        ("a.mp4", {}),
+        ("a.wmv", {"codec": "wmv2"}),
+        ("a.flv", {"rate": 44_100, "sound": tone(3.0, rate=44_100)}),
+        (
+            "live.flv",
+            {"rate": 44_100, "sound": tone(3.0, rate=44_100), "options": {"flvflags": "no_duration_filesize"}},
+        ),
+    ],
+)
+def test_a_recording_that_was_joined_late_begins_at_its_first_picture_and_is_whole(
+    tmp_path: Path, name: str, how: dict[str, Any]
+) -> None:
+    options = {"output_ts_offset": "40", **how.get("options", {})}
+    path = write(tmp_path / name, **{"pictures": moving(75), "sound": tone(3.0), **how, "options": options})
+    (clip,) = read(path, [(0.0, math.inf)])
+    assert probe(path).duration_s == pytest.approx(3.0, abs=0.1)
+    assert clip.utterance.end == pytest.approx(3.0, abs=0.1)
+    assert clip.frames is not None
+    assert clip.waveform is not None
+    assert len(clip.frames.times) == pytest.approx(6, abs=1)
+    assert len(clip.waveform) / HZ == pytest.approx(3.0, abs=0.1)
 
 
 def test_an_utterance_after_the_end_of_the_file_has_neither_sound_nor_pictures(files: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_files import Picture, greys, number_of, plain, tone, turn, write
+from media_files import Picture, greys, lay_out, number_of, plain, tone, turn, write
 from trisent.media.probe import probe
 from unit.media.conftest import read_frames
 
@@ -122,6 +122,24 @@ def test_a_turned_camera_gives_upright_pictures(
 ) -> None:
     picture = one(turn(write(tmp_path / "a.mp4", pictures=[quarters()] * 3), degrees))
     assert picture.shape == ((64, 48, 3) if degrees % 180 else (48, 64, 3))
+    assert corners(picture) == [pytest.approx(c, abs=6) for c in expected]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"),
+    [
+        ((-1, 0, 0, 1), (BLUE, RED, BLUE, GREEN)),
+        ((1, 0, 0, -1), (GREEN, BLUE, RED, BLUE)),
+        ((0, 1, 1, 0), (RED, GREEN, BLUE, BLUE)),
+        ((0, -1, -1, 0), (BLUE, BLUE, GREEN, RED)),
+    ],
+    ids=["left and right", "above and below", "along one diagonal", "along the other"],
+)
+def test_a_mirrored_camera_gives_the_picture_that_players_show(
+    tmp_path: Path, matrix: tuple[int, int, int, int], expected: tuple[tuple[int, int, int], ...]
+) -> None:
+    picture = one(lay_out(write(tmp_path / "a.mp4", pictures=[quarters()] * 3), matrix))
+    assert picture.shape == ((48, 64, 3) if matrix[0] else (64, 48, 3))
     assert corners(picture) == [pytest.approx(c, abs=6) for c in expected]
 
 
