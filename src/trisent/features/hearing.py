@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trisent.errors import MediaError, one_line
+from trisent.features.folders import fault_of
 from trisent.features.part import Failure
 from trisent.features.pool import Crash, Stage, run_in_processes
 from trisent.features.work import Source
@@ -30,8 +31,10 @@ def fingerprint(path: Path) -> str:
     """Tell files apart by size, beginning and end: they stay the same when copied, and change when replaced.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no file: opening a pipe would wait for a writer for ever.
     """
+    if reason := fault_of(path):
+        raise OSError(reason)
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(_ENDS)

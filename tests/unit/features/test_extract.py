@@ -1,6 +1,7 @@
 """From a folder of clips to a feature store: what is in it, and what is done again when something changes."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import filelock
 import numpy as np
 import pytest
 
+import media_files
 from trisent.data.readers import read
 from trisent.errors import DataError, UsageError
 from trisent.extractors.text import BERTTextExtractor
@@ -236,6 +238,19 @@ def test_a_file_that_is_not_there_makes_no_store(named: dict[str, str], tmp_path
     with pytest.raises(DataError, match=r"nothing to extract: .*talk\.mp4"):
         extract([tmp_path / "talk.mp4"], tmp_path / "out", settings(named))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes on Windows")
+def test_a_pipe_among_the_videos_is_told_and_nobody_waits_for_it(named: dict[str, str], tmp_path: Path) -> None:
+    media_files.talk(tmp_path / "data.mp4", seconds=0.4)
+    (tmp_path / "videos").mkdir()
+    os.mkfifo(tmp_path / "videos" / "pipe.mp4")
+    (tmp_path / "list.csv").write_text("path,start,end\ndata.mp4,0,0.4\n")
+    paths, text_less = [tmp_path / "videos", tmp_path / "list.csv"], settings({**named, "text": "none"})
+    assert plan(paths, tmp_path / "out", text_less).to_listen == 1
+    summary = extract(paths, tmp_path / "out", text_less)
+    assert summary.extracted == 1
+    assert [(f.id, f.reason) for f in summary.failures] == [("pipe", "cannot be read (is no file)")]
 
 
 def test_steps_can_be_averaged_to_a_rate(clips: Path, named: dict[str, str], tmp_path: Path) -> None:
