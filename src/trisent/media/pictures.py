@@ -109,6 +109,8 @@ class PictureTrack:
         self._shown: dict[int, list[tuple[float, Picture]]] = defaultdict(list)
         self._latest: tuple[av.VideoFrame, Picture] | None = None
         self._scaler = VideoReformatter()  # making one takes longer than scaling
+        # By rotation, so that few frames are asked: one that was lives on until the garbage collector comes.
+        self._layouts = dict[int, tuple[int, int, int, int]]()
         self._everything = everything
         choice = ChoiceByPictures if everything else ChoiceByPackets
         self._choice = choice(
@@ -169,8 +171,10 @@ class PictureTrack:
         aspect = self._stream.sample_aspect_ratio
         wide = float(aspect) if aspect and aspect > 0 else 1.0
         width, height = self._pictures.size(frame.width * max(wide, 1.0), frame.height / min(wide, 1.0))
-        rgb = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1).to_ndarray()
-        return _turned(np.ascontiguousarray(rgb, np.uint8), frame)
+        scaled = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+        if scaled.rotation not in self._layouts:
+            self._layouts[scaled.rotation] = _layout(scaled)
+        return _laid_out(np.ascontiguousarray(scaled.to_ndarray(), np.uint8), self._layouts[scaled.rotation])
 
     def _end_s(self) -> float:
         """Return until when the last picture is shown, as far as the file says."""
@@ -184,15 +188,18 @@ class PictureTrack:
         return end_s
 
 
-def _turned(image: Picture, frame: av.VideoFrame) -> Picture:
-    """Turn and mirror a picture as the display matrix of its frame says, to the nearest quarter of a turn.
-
-    The matrix sends a point (x, y) of the picture to (a x + c y, b x + d y) of the screen.
-    """
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # of side data PyAV's stubs know motion vectors alone
+def _layout(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Return a, b, c, d of a frame's display matrix: what is at (x, y) is shown at (a x + c y, b x + d y)."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # PyAV's stubs know other side data alone
     if matrix is None:
-        return image
+        return 1, 0, 0, 1
     a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    return a, b, c, d
+
+
+def _laid_out(image: Picture, layout: tuple[int, int, int, int]) -> Picture:
+    """Turn and mirror a picture, to the nearest quarter of a turn."""
+    a, b, c, d = layout
     if abs(b) + abs(c) > abs(a) + abs(d):
         image, a, d = image.transpose(1, 0, 2), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
