@@ -30,6 +30,8 @@ def _do(task: int | str, on_step: Stage) -> int:
         case "hang":
             on_step(4, 0.5)
             time.sleep(600)
+        case "sleep":
+            time.sleep(100)
         case "raise":
             msg = "no such clip"
             raise DataError(msg)

@@ -2,7 +2,7 @@
 
 One process a core with one thread each measured faster than threads inside one process. A worker is a fresh Python
 that speaks pickle over its standard streams: scripts need no `if __name__ == "__main__"`, a decoder that crashes takes
-one job with it and no more, and workers end by themselves when their parent is killed.
+one job with it and no more, and workers end by themselves as soon as their parent is killed.
 """
 
 import logging
@@ -215,28 +215,48 @@ def run_in_processes(
 
 def serve() -> None:
     """Be a worker: read the work, then tasks, from standard input; write messages to standard output."""
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the messages
+    requests = queue.SimpleQueue[Any]()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
 
     def answer(*message: Any) -> None:
         _write(answers, message)
 
     try:
-        sys.argv, level, work = pickle.load(requests)
+        sys.argv, level, work = _next(requests)
         logging.basicConfig(format="%(message)s")
         logging.getLogger("trisent").setLevel(level)
         keep_memory()
         do = work.start()
         answer("ready")
         while True:
-            task = pickle.load(requests)
+            task = _next(requests)
             answer("done", do(task, lambda step, seconds: answer("step", step, seconds)))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (BrokenPipeError, KeyboardInterrupt):
         pass  # the parent is gone, or has what it wants
     except Exception as error:
         with suppress(OSError):
             answer("raised", _picklable(error))
     os._exit(0)  # native libraries have nothing to save, and some take seconds to end
+
+
+def _receive(stream: IO[bytes], requests: "queue.SimpleQueue[Any]") -> None:
+    """Read messages as they come, so that the end of the parent is noticed, and followed, in the middle of a task."""
+    try:
+        while True:
+            requests.put(pickle.load(stream))
+    except EOFError:
+        os._exit(0)
+    except Exception as error:  # what it says is not to be had here, such as a module
+        requests.put(error)
+
+
+def _next(requests: "queue.SimpleQueue[Any]") -> Any:
+    message = requests.get()
+    if isinstance(message, Exception):
+        raise message
+    return message
 
 
 def _write(stream: IO[bytes], message: tuple[Any, ...]) -> None:

@@ -71,22 +71,27 @@ def test_a_worker_has_one_thread() -> None:
 
 
 _PARENT = """
-import sys
+import sys, threading, time
 from works import Odd
 from trisent.features.pool import Isolated
 isolated = Isolated(Odd())
-print(isolated.do("print"), flush=True)
+worker = isolated.do("print")
+if sys.argv[1] == "at work":
+    threading.Thread(target=isolated.do, args=["sleep"], daemon=True).start()
+    time.sleep(0.5)
+print(worker, flush=True)
 sys.stdin.read()
 """
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the process under /proc")
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("doing", ["idle", "at work"])
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path, doing: str) -> None:
     script = tmp_path / "no guard against being imported.py"
     script.write_text(_PARENT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     parent = subprocess.Popen(
-        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        [sys.executable, str(script), doing], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     )
     try:
         assert parent.stdout is not None
