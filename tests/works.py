@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from trisent.errors import DataError
 from trisent.features.pool import Stage
@@ -50,3 +51,19 @@ class NeverStarts:
     def start(self) -> Callable[[int, Stage], int]:
         msg = "no weights"
         raise DataError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class DiesAtFirst:
+    """As Odd, but its first workers are killed while they start."""
+
+    record: Path
+    times: int
+
+    def start(self) -> Callable[[int | str, Stage], int]:
+        with self.record.open("a") as file:
+            if file.tell() < self.times:
+                file.write("x")
+                file.close()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return _do

@@ -1,7 +1,8 @@
 """Files that appear whole or not at all."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -15,7 +16,7 @@ def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
     parts = {name: folder / f"{name}.part" for name in files}
     try:
         for name, content in files.items():
-            with parts[name].open("wb") as file:
+            with _named(folder / name), parts[name].open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -24,3 +25,13 @@ def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say which file it was when writing fails, as of a full disk the system does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

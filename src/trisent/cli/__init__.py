@@ -14,12 +14,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # Before anything else is imported: help texts are translated where they are written down.
     set_language(_language(words))
-    from trisent.cli.guard import guarded
+    from trisent.cli.guard import INTERRUPTED, guarded
 
     def work() -> int:
         from trisent.cli.app import app
 
-        return int(app(words, prog_name="trisent", standalone_mode=False) or 0)
+        exit_code = int(app(words, prog_name="trisent", standalone_mode=False) or 0)
+        if exit_code == INTERRUPTED:  # typer makes a number of Ctrl-C, without a word to the person
+            raise KeyboardInterrupt
+        return exit_code
 
     return guarded(work, verbose="-v" in words or "--verbose" in words)
 

@@ -9,6 +9,8 @@ from trisent.errors import TrisentError
 from trisent.i18n import t
 from trisent.memory import keep_memory
 
+INTERRUPTED = 130  # the exit code after Ctrl-C
+
 
 def guarded(work: Callable[[], int | None], *, verbose: bool = False) -> int:
     """Do `work` with trisent's log on stderr; turn what goes wrong into one line there.
@@ -27,7 +29,7 @@ def guarded(work: Callable[[], int | None], *, verbose: bool = False) -> int:
     try:
         return work() or 0
     except KeyboardInterrupt:
-        return _fail(t("stopped; the same command goes on after what is finished"), 130)
+        return _fail(t("stopped; the same command goes on after what is finished"), INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
         return 0

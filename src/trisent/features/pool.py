@@ -25,6 +25,7 @@ from trisent.memory import keep_memory
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result", covariant=True)
 _START_S = 600.0  # loading weights from a slow disk
+_STARTS = 3  # when memory is short while all load their weights, the system kills one of them
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _WORKER = "from trisent.features.pool import serve; serve()"
 
@@ -60,7 +61,7 @@ class Isolated(Generic[_Result]):
     def __init__(self, work: Work[_Result]) -> None:
         self._work = work
         self._process: subprocess.Popen[bytes] | None = None
-        self._hung = False
+        self._lock, self._over, self._hung = threading.Lock(), False, False
 
     def do(self, task: Any) -> _Result | Crash:
         """Do a task; a Crash when the worker dies of it, or takes longer than it said.
@@ -82,7 +83,7 @@ class Isolated(Generic[_Result]):
                     raise content[0]
                 if kind == "gone":
                     crash = Crash(step, self._why())
-                    self.close()  # a process that was killed may seem to run for a moment
+                    self._end()  # a process that was killed may seem to run for a moment
                     return crash
                 step = content[0]
                 timer = self._timer(content[1])
@@ -90,40 +91,57 @@ class Isolated(Generic[_Result]):
             timer.cancel()
 
     def close(self) -> None:
-        """End the process."""
-        if self._process is None:
-            return
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream:
-                with suppress(OSError):
-                    stream.close()
-        self._process = None
+        """End the process, and let nobody start another."""
+        self._over = True
+        self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            if self._process is None:
+                return
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout, self._errors):
+                if stream:
+                    with suppress(OSError):
+                        stream.close()
+            self._process = None
 
     def _started(self) -> threading.Timer:
         """Have a worker that is ready, and a clock that runs."""
-        if self._process is not None:
-            return self._timer(_START_S)
+        left = 0 if self._process is not None else _STARTS
+        while left:
+            kind, *content = self._start()
+            if kind == "ready":
+                break
+            if kind == "raised":
+                raise content[0]
+            reason, left = self._why(), 0 if self._hung or self._over else left - 1
+            self._end()
+            if not left:
+                raise TrisentError(t("a worker could not start ({reason})", reason=reason))
+        return self._timer(_START_S)
+
+    def _start(self) -> tuple[Any, ...]:
+        """Start a worker; return what it says when it is ready, or that it is not to be."""
         environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-        self._hung, self._errors = False, tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-        )
+        with self._lock:
+            if self._over:
+                return ("gone",)
+            self._hung, self._errors = False, tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _WORKER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+            )
         timer = self._timer(_START_S)
         self._send((sys.argv, logging.getLogger("trisent").level, self._work))
-        kind, *content = self._heard() or ("gone",)
+        heard = self._heard() or ("gone",)
         timer.cancel()
-        if kind == "raised":
-            raise content[0]
-        if kind == "gone":
-            raise TrisentError(t("a worker could not start ({reason})", reason=self._why()))
-        return self._timer(_START_S)
+        return heard
 
     def _timer(self, seconds: float) -> threading.Timer:
         process = self._process

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from trisent.errors import DataError
+from trisent.errors import DataError, TrisentError
 from trisent.features.pool import Crash, Isolated, run_in_processes
-from works import NeverStarts, Odd
+from works import DiesAtFirst, NeverStarts, Odd
 
 
 def test_every_task_is_done_once_whatever_the_number_of_workers() -> None:
@@ -53,6 +53,12 @@ def test_an_error_of_a_task_is_raised_here() -> None:
 def test_a_worker_that_cannot_start_says_why() -> None:
     with pytest.raises(DataError, match="no weights"):
         list(run_in_processes([1], NeverStarts(), workers=1))
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    assert dict(run_in_processes([3], DiesAtFirst(tmp_path / "died", times=2), workers=1)) == {3: 9}
+    with pytest.raises(TrisentError, match=r"could not start \(signal 9"):
+        list(run_in_processes([3], DiesAtFirst(tmp_path / "dies", times=9), workers=1))
 
 
 def test_what_a_library_prints_does_not_get_between_the_answers() -> None:
