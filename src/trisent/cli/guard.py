@@ -24,6 +24,7 @@ def guarded(work: Callable[[], int | None], *, verbose: bool = False) -> int:
             stream.reconfigure(errors="replace")
     log, handler = logging.getLogger("trisent"), logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(_said_once())
     log.setLevel(logging.DEBUG if verbose else logging.WARNING)
     log.addHandler(handler)
     try:
@@ -39,6 +40,19 @@ def guarded(work: Callable[[], int | None], *, verbose: bool = False) -> int:
         return _explain(error)
     finally:
         log.removeHandler(handler)
+
+
+def _said_once() -> Callable[[logging.LogRecord], bool]:
+    """Let each warning through once: weights are looked at by the plan, by the run and by each extractor."""
+    said = set[str]()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        new = record.levelno < logging.WARNING or message not in said
+        said.add(message)
+        return new
+
+    return is_new
 
 
 def _explain(error: Exception) -> int:
