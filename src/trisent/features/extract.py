@@ -1,5 +1,6 @@
 """From videos to a feature store: find the work, do what is not done yet, put it together."""
 
+import logging
 import math
 import os
 import time
@@ -23,6 +24,8 @@ from trisent.features.store import FeatureStore
 from trisent.features.work import Job, Source, jobs_of
 from trisent.i18n import t
 from trisent.types import Modality, OnProgress, no_progress
+
+_log = logging.getLogger(__name__)
 
 # Small jobs, so that little is lost to kill -9 and many workers share a small set; a GPU wants large ones.
 JOB, GPU_JOB = 16, 64  # utterances
@@ -138,6 +141,9 @@ def extract(
             on_extract(Progress(done, total, failed, hours, time.monotonic() - begun_s))
         assembly.finish()
     store = FeatureStore(out)
+    if others := sorted(set(store.ids) - set(work.order)):
+        message = "{out}: also holds {count} utterances that are not in these sources, such as {id}; they stay"
+        _log.warning("%s", t(message, out=out, count=len(others), id=others[0]))
     return Summary(
         out=out,
         utterances=len(store),

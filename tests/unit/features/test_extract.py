@@ -234,6 +234,17 @@ def test_two_extractions_into_one_folder_are_refused(clips: Path, named: dict[st
         extract([clips], tmp_path / "out", settings(named))
 
 
+def test_what_is_taken_away_from_the_sources_stays_and_is_told(
+    data: Path, named: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = extract([data], tmp_path / "out", settings(named, video="none"))
+    assert "not in these sources" not in caplog.text
+    write_labels(data, read_labels(data)[2:])
+    after = extract([data], tmp_path / "out", settings(named, video="none"))
+    assert (before.utterances, after.utterances, after.extracted) == (12, 12, 0)
+    assert "also holds 2 utterances that are not in these sources, such as video 0$_$0000; they stay" in caplog.text
+
+
 def test_a_file_that_is_not_there_makes_no_store(named: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing to extract: .*talk\.mp4"):
         extract([tmp_path / "talk.mp4"], tmp_path / "out", settings(named))
