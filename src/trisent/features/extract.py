@@ -118,6 +118,7 @@ def extract(
     """
     begun_s = time.monotonic()
     found = something(paths, settings)
+    refuse_file(out)
     with _alone_in(out):
         finish_writing(out)
         extractors = extractors_of(settings, on_progress=on_progress)
@@ -177,6 +178,16 @@ def something(paths: Sequence[Path], settings: ExtractSettings) -> Found:
         )
         raise UsageError(t(message, paths=", ".join(map(str, paths))))
     return found
+
+
+def refuse_file(out: Path) -> None:
+    """Make sure that a store may be made at `out`, as far as can be seen without writing.
+
+    Raises:
+        DataError: it is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataError(t("{out}: is a file, and a feature store is a folder; name another --out", out=out))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trisent.errors import MediaError
 from trisent.extractors.registry import extractor_class
-from trisent.features.extract import JOB, Work, something, wanted_tracks, work_left, worker_count
+from trisent.features.extract import JOB, Work, refuse_file, something, wanted_tracks, work_left, worker_count
 from trisent.features.hearing import heard_before
 from trisent.features.local import extractors_of
 from trisent.features.part import Failure, pack
@@ -70,6 +70,7 @@ def plan(paths: Sequence[Path], out: Path, settings: ExtractSettings) -> Plan:
     import torch
 
     found = something(paths, settings)
+    refuse_file(out)
     sources = [heard_before(source, out / "heard") for source in found.sources]
     known = [source for source in sources if source.utterances is not None]
     silent = [source for source in sources if source.utterances is None]

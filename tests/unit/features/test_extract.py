@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -243,6 +244,16 @@ def test_what_is_taken_away_from_the_sources_stays_and_is_told(
     after = extract([data], tmp_path / "out", settings(named, video="none"))
     assert (before.utterances, after.utterances, after.extracted) == (12, 12, 0)
     assert "also holds 2 utterances that are not in these sources, such as video 0$_$0000; they stay" in caplog.text
+
+
+@pytest.mark.parametrize("doing", [extract, plan])
+def test_a_file_where_the_store_should_be_is_refused_and_left_alone(
+    clips: Path, named: dict[str, str], tmp_path: Path, doing: Callable[..., object]
+) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(DataError, match="is a file, and a feature store is a folder"):
+        doing([clips], tmp_path / "out", settings(named))
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_a_file_that_is_not_there_makes_no_store(named: dict[str, str], tmp_path: Path) -> None:
