@@ -1,9 +1,17 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all; texts in the encodings that spreadsheets choose."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from trisent.errors import DataError
+from trisent.i18n import t
+
+_log = logging.getLogger(__name__)
+
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .xls
 
 
 def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -35,3 +43,40 @@ def _named(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, UTF-16 or GB 18030, whichever it is.
+
+    Raises:
+        DataError: it cannot be opened, or is none of them.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
+    if data.startswith(_WORKBOOKS):
+        raise DataError(t("{path}: is a workbook; save it as CSV (UTF-8) in the spreadsheet program", path=path))
+    for encoding in _encodings(data):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" in text:
+            break
+        if encoding == "gb18030":
+            _log.warning("%s", t("{path}: is no UTF-8; read as GB 18030, as Excel writes it in China", path=path))
+        return text
+    raise DataError(t("{path}: is no text in UTF-8, UTF-16 or GB 18030; save it as CSV (UTF-8)", path=path))
+
+
+def _encodings(data: bytes) -> tuple[str, ...]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ("utf-16",)
+    # Without a byte order mark: in UTF-16 every other byte of a header in ASCII is zero.
+    head = data[:64]
+    if head[1::2].count(0) > len(head) // 4:
+        return ("utf-16-le",)
+    if head[::2].count(0) > len(head) // 4:
+        return ("utf-16-be",)
+    return ("utf-8-sig", "gb18030")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def run(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help=t("CSV, JSONL or npz with predictions beside their labels"))
+        Path,
+        typer.Argument(metavar="PREDICTIONS", help=t("CSV, JSON, JSONL or npz with predictions beside their labels")),
     ],
     bootstrap: Annotated[
         int, typer.Option(metavar="N", help=t("95 % intervals from N resamples of whole videos; 0 for none"))

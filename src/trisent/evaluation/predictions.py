@@ -113,7 +113,9 @@ def _numbers(what: str, values: ArrayLike) -> Numbers:
 
 
 def _refuse_infinite(what: str, array: Numbers) -> None:
-    finite = np.isfinite(array) if array.ndim == 1 else np.isfinite(array).all(axis=1)
+    # Beyond what a float32 holds, squares would overflow; infinity and NaN fail the comparison, too.
+    fits = np.abs(array) <= np.finfo(np.float32).max
+    finite = fits if array.ndim == 1 else fits.all(axis=1)
     if bad := int((~finite).sum()):
         message = t(
             "{what}: {bad} of {n} are not finite numbers, first at index {index}. Such a model has no scores.",

@@ -1,6 +1,7 @@
-"""Anybody's prediction file: CSV, JSON lines or npz, with the usual names of columns."""
+"""Anybody's prediction file: CSV, JSON, JSON lines or npz, with the usual names of columns."""
 
 import csv
+import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from trisent.errors import DataError
 from trisent.evaluation.predictions import CLASSES, Numbers, Predictions, predictions_of
+from trisent.files import read_text
 from trisent.i18n import t
 
 # what a column holds -> the names it goes by, all in lower case
@@ -22,6 +24,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     ),
     "label": (
         "label", "labels", "truth", "truths", "true", "y_true", "y", "gold", "target", "targets", "regression_labels",
+        "ground_truth", "gt",
     ),
     "id": ("id", "ids", "utterance", "utterance_id", "segment_id", "clip"),
     "video": ("video", "videos", "video_id", "vid"),
@@ -29,7 +32,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 PROBABILITIES = tuple(f"p{i}" for i in range(CLASSES))
 _WHOLE = ("probabilities", "class_probabilities", "probs")  # one column that holds all seven
 _CLIP = "clip_id"  # MMSA names an utterance by its video and the number of the clip
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".npz")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +42,29 @@ class _Table:
     path: Path
     columns: dict[str, Sequence[Any]]
     places: Sequence[str]
+    decimal_comma: bool = False
 
 
 def read_predictions(path: Path, *, prediction: str | None = None, label: str | None = None) -> Predictions:
     """Read predictions with their labels.
 
     Args:
-        path: .csv or .tsv with a header, .jsonl with an object a line, or .npz of arrays.
+        path: .csv or .tsv with a header, .json with a list of objects or an object of lists, .jsonl with an object a
+            line, or .npz of arrays.
         prediction: the column of the predictions, when its name is not one of the usual.
         label: the column of the labels, likewise.
 
     Raises:
         DataError: the file cannot be read, a column is missing or ambiguous, or a value is not a finite number.
     """
+    if path.is_dir():
+        message = "{path} is a folder; name a file in it, such as the predictions-valid.csv of a run"
+        raise DataError(t(message, path=path))
     if not path.is_file():
         raise DataError(t("{path}: no such file", path=path))
-    readers = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".npz": _read_npz}
+    readers = {
+        ".csv": _read_csv, ".tsv": _read_csv, ".json": _read_json, ".jsonl": _read_jsonl, ".npz": _read_npz,
+    }  # fmt: skip
     if path.suffix.lower() not in readers:
         message = "{path}: predictions are read from {expected}, not from {got!r}"
         raise DataError(t(message, path=path, expected=", ".join(SUFFIXES), got=path.suffix))
@@ -78,42 +88,61 @@ def read_predictions(path: Path, *, prediction: str | None = None, label: str | 
 
 
 def _read_csv(path: Path) -> _Table:
+    text = read_text(path)
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    rows, places = [], []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=header.count), strict=True)
-            names = [name.strip().lower() for name in next(reader, [])]
-            rows, places = [], []
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(names):
-                    message = "{path}: line {line} has {got} cells, the header has {n}"
-                    raise DataError(t(message, path=path, line=reader.line_num, got=len(row), n=len(names)))
-                rows.append(row)
-                places.append(t("line {line}", line=reader.line_num))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(t("{path}: not a CSV file in UTF-8: {reason}", path=path, reason=error)) from error
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        names = [name.strip().lower() for name in next(reader, [])]
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(names):
+                message = "{path}: line {line} has {got} cells, the header has {n}"
+                raise DataError(t(message, path=path, line=reader.line_num, got=len(row), n=len(names)))
+            rows.append(row)
+            places.append(t("line {line}", line=reader.line_num))
+    except csv.Error as error:
+        raise DataError(t("{path}: not a CSV file: {reason}", path=path, reason=error)) from error
     if len(set(names)) != len(names):
         raise DataError(t("{path}: two columns have one name: {names}", path=path, names=", ".join(names)))
-    return _Table(path, {name: [row[i] for row in rows] for i, name in enumerate(names)}, places)
+    columns: dict[str, Sequence[Any]] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    return _Table(path, columns, places, decimal_comma=delimiter == ";")
+
+
+def _read_json(path: Path) -> _Table:
+    try:
+        document = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(t("{path}: not JSON: {reason}", path=path, reason=error)) from error
+    if isinstance(document, list):
+        return _of_rows(path, document, [t("index {index}", index=i) for i in range(len(document))])
+    if not isinstance(document, dict) or not all(isinstance(cells, list) for cells in document.values()):
+        message = "{path}: expected a list with an object an utterance, or an object with a list a column"
+        raise DataError(t(message, path=path))
+    longest = max(map(len, document.values()), default=0)
+    columns = {name.strip().lower(): cells for name, cells in document.items()}
+    return _Table(path, columns, [t("index {index}", index=i) for i in range(longest)])
 
 
 def _read_jsonl(path: Path) -> _Table:
     rows, places = [], []
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    rows.append(json.loads(line))
-                    places.append(t("line {line}", line=number))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        message = "{path}: line {line} is not a JSON object in UTF-8: {reason}"
-        raise DataError(t(message, path=path, line=len(rows) + 1, reason=error)) from error
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                message = "{path}: line {line} is not a JSON object: {reason}"
+                raise DataError(t(message, path=path, line=number, reason=error)) from error
+            places.append(t("line {line}", line=number))
+    return _of_rows(path, rows, places)
+
+
+def _of_rows(path: Path, rows: Sequence[Any], places: Sequence[str]) -> _Table:
     for row, place in zip(rows, places, strict=True):
         if not isinstance(row, dict) or row.keys() != rows[0].keys():
-            message = "{path}: {place} does not hold the same names as the first line: {got}"
+            message = "{path}: {place} does not hold the same names as the first one: {got}"
             got = ", ".join(row) if isinstance(row, dict) else repr(row)
             raise DataError(t(message, path=path, place=place, got=got))
     names = list(rows[0]) if rows else []
@@ -128,6 +157,8 @@ def _read_npz(path: Path) -> _Table:
         raise DataError(t("{path}: not an npz file of plain arrays: {reason}", path=path, reason=error)) from error
     # [n, 1] is what a network with one output saves.
     flat = {name: a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a for name, a in arrays.items() if a.ndim}
+    # Names that were saved as bytes are text all the same.
+    flat = {name: np.char.decode(a, "utf-8", "replace") if a.dtype.kind == "S" else a for name, a in flat.items()}
     longest = max((len(a) for a in flat.values()), default=0)
     return _Table(path, dict(flat), [t("index {index}", index=i) for i in range(longest)])
 
@@ -139,6 +170,11 @@ def _is_column(values: Sequence[Any], n: int) -> bool:
 
 def _find(table: _Table, what: str) -> str | None:
     found = [name for name in SYNONYMS[what] if name in table.columns]
+    if what in found and what in ("id", "video"):
+        return what  # beside an id, "utterance" or "clip" is what was said or shown
+    if len(found) > 1 and what in ("prediction", "label"):
+        message = "{path}: which of {found} is the {what}? Say it: --{what} NAME, or remove the others."
+        raise DataError(t(message, path=table.path, found=", ".join(found), what=what))
     if len(found) > 1:
         message = "{path}: which of {found} is the {what}? Rename or remove the others."
         raise DataError(t(message, path=table.path, found=", ".join(found), what=what))
@@ -160,11 +196,13 @@ def _column(table: _Table, what: str, asked: str | None) -> str:
 def _numbers(table: _Table, name: str) -> Numbers:
     cells = table.columns[name]
     numbers = np.empty(len(cells), np.float64)
-    for i, cell in enumerate(cells):
+    for i, given in enumerate(cells):
+        # [0.5] is what a network with one output says of an utterance.
+        cell = given[0] if isinstance(given, list) and len(given) == 1 else given
         try:
             if isinstance(cell, bool):
                 raise ValueError  # True is no sentiment, though Python takes it for 1
-            numbers[i] = float(cell)
+            numbers[i] = float(cell.replace(",", ".") if table.decimal_comma else cell)
         except (TypeError, ValueError):
             numbers[i] = np.nan
         if not np.isfinite(numbers[i]):

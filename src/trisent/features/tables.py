@@ -2,19 +2,16 @@
 
 import csv
 import io
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trisent.errors import DataError
+from trisent.files import read_text
 from trisent.i18n import t
-
-_log = logging.getLogger(__name__)
 
 SUFFIXES = {".csv", ".tsv", ".xls", ".xlsx"}  # the last two are refused, with what to do instead
 _DELIMITERS = ",;\t"
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .xls
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def read_table(path: Path, words: Mapping[str, Sequence[str]], *, required: Sequ
     Raises:
         DataError: it cannot be read, its quotes do not end, a required column is missing, or there are no rows.
     """
-    text = _read(path)
+    text = read_text(path)
     # The delimiter is the one that makes most of the header's names known, or else most names.
     delimiter = max(_DELIMITERS, key=lambda d: _known(_header(text, d), words))
     records = _records(path, text, delimiter)
@@ -75,7 +72,7 @@ def headers(path: Path) -> set[str]:
     Raises:
         DataError: it cannot be read.
     """
-    text = _read(path)
+    text = read_text(path)
     return {name.lower() for delimiter in _DELIMITERS for name in _header(text, delimiter)}
 
 
@@ -113,35 +110,3 @@ def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[
             "{path}, line {line}: its quotes do not match ({reason}); inside a quoted text, write each quote twice"
         )
         raise DataError(t(message, path=path, line=number, reason=error)) from error
-
-
-def _read(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
-    if data.startswith(_WORKBOOKS):
-        raise DataError(t("{path}: is a workbook; save it as CSV (UTF-8) in the spreadsheet program", path=path))
-    for encoding in _encodings(data):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" in text:
-            break
-        if encoding == "gb18030":
-            _log.warning("%s", t("{path}: is no UTF-8; read as GB 18030, as Excel writes it in China", path=path))
-        return text
-    raise DataError(t("{path}: is no text in UTF-8, UTF-16 or GB 18030; save it as CSV (UTF-8)", path=path))
-
-
-def _encodings(data: bytes) -> tuple[str, ...]:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return ("utf-16",)
-    # Without a byte order mark: in UTF-16 every other byte of a header in ASCII is zero.
-    head = data[:64]
-    if head[1::2].count(0) > len(head) // 4:
-        return ("utf-16-le",)
-    if head[::2].count(0) > len(head) // 4:
-        return ("utf-16-be",)
-    return ("utf-8-sig", "gb18030")

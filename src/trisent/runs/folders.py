@@ -53,7 +53,8 @@ def judgements_of(name: str, *, split: str | None = None) -> list[Judgements]:
         message = "{folder} has no {file}. To make it: trisent evaluate {folder} DATA --split {split}"
         wanted = split or "valid"
         raise DataError(t(message, folder=runs[0], file=_file(runs[0], wanted).name, split=wanted))
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+    # A .json among prediction files is settings or scores, unless it is named itself.
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.suffix.lower() != ".json")
     if not files:
         message = "{folder} holds no predictions ({suffixes})"
         raise DataError(t(message, folder=name, suffixes=", ".join(SUFFIXES)))

@@ -36,6 +36,43 @@ def test_mmsas_video_and_clip_name_the_utterance(tmp_path: Path) -> None:
     assert read.columns == {"clip_id": ("1", "2"), "text": ("a, b", "c")}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_a_spreadsheets_encoding_does_not_matter(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "p.csv").write_bytes("id,pred,label,text\nv[0],0.5,1,这部电影很好看\n".encode(encoding))
+    assert read_predictions(tmp_path / "p.csv").columns == {"text": ("这部电影很好看",)}
+
+
+def test_where_semicolons_part_the_cells_a_comma_is_the_decimal_point(tmp_path: Path) -> None:
+    read = read_predictions(written(tmp_path / "p.csv", "id;pred;label\na;-0,5;1,25\nb;2;-1.5\n"))
+    assert (read.predicted.tolist(), read.truth.tolist()) == ([-0.5, 2], [1.25, -1.5])
+
+
+def test_a_list_of_objects_and_an_object_of_lists_are_read_from_json(tmp_path: Path) -> None:
+    rows = [{"id": "v[0]", "prediction": 1.5, "label": 2}, {"id": "v[1]", "prediction": [0.5], "label": -1}]
+    columns = {"id": ["v[0]", "v[1]"], "prediction": [1.5, 0.5], "label": [2, -1]}
+    for document in (rows, columns):
+        read = read_predictions(written(tmp_path / "p.json", json.dumps(document)))
+        assert (read.predicted.tolist(), read.truth.tolist(), read.videos) == ([1.5, 0.5], [2, -1], ("v", "v"))
+    for wrong, reason in (("{oops", "not JSON"), ('{"pred": 1}', "expected a list"), ('[{"pred": 1}, 2]', "index 1")):
+        with pytest.raises(DataError, match=reason):
+            read_predictions(written(tmp_path / "p.json", wrong))
+
+
+def test_ids_that_numpy_saved_as_bytes_are_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "p.npz", pred=np.zeros(2), label=np.zeros(2), ids=np.array([b"v$_$0", "视$_$1".encode()]))
+    assert read_predictions(tmp_path / "p.npz").ids == ("v$_$0", "视$_$1")
+
+
+def test_beside_an_id_the_utterance_is_what_was_said(tmp_path: Path) -> None:
+    read = read_predictions(written(tmp_path / "p.csv", "id,Utterance,pred,label\na,hello,1,1\nb,hello,0,1\n"))
+    assert (read.ids, read.columns) == (("a", "b"), {"utterance": ("hello", "hello")})
+
+
+def test_a_folder_is_no_file_of_predictions(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder; name a file in it"):
+        read_predictions(tmp_path)
+
+
 def test_seven_columns_p0_to_p6_are_class_probabilities(tmp_path: Path) -> None:
     row = [0.1] * 5 + [0.3, 0.2]
     text = f"pred,label,{','.join(f'p{i}' for i in range(7))}\n1,2,{','.join(map(str, row))}\n"
