@@ -9,6 +9,7 @@ from trisent.evaluation.classes import rounded_classes
 from trisent.evaluation.figures import FIGURES, Figure
 from trisent.evaluation.predictions import Predictions
 from trisent.i18n import t
+from trisent.types import SENTIMENT_MAX
 
 # One of these is in the majority class of every rule: whole numbers for the seven classes, ±0.4 for SIMS's bins.
 _CONSTANTS = (*range(-3, 4), -0.4, 0.4)
@@ -16,6 +17,7 @@ _CONSTANTS = (*range(-3, 4), -0.4, 0.4)
 _HARDLY_VARIES = 0.05  # of the labels' standard deviation
 _NEARLY_ALL = 0.98
 _MOST_LABELS = 0.9
+_FEWEST_TO_CORRELATE = 10  # of fewer, hardly any correlation is above chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,17 @@ def baselines(predictions: Predictions, figures: Sequence[Figure]) -> Baselines:
 
 
 def alarms(predictions: Predictions) -> list[str]:
-    """Say what is suspicious: constant or majority predictors, no correlation, labels that one class would fit."""
+    """Say what is suspicious: constant or majority predictors, no correlation, labels that one class would fit or
+    that are no sentiment.
+    """
     p, y, n = predictions.predicted, predictions.truth, len(predictions)
     found = []
+    if (beyond := float((np.abs(y) > SENTIMENT_MAX).mean())) > 0:
+        message = (
+            "NO SENTIMENT: {share:.2%} of the labels lie outside [-3, 3], the farthest is {value:.4g}; accuracies clip "
+            "them. Of classes 0 … 6, subtract 3 from labels and predictions"
+        )
+        found.append(t(message, share=beyond, value=y[np.abs(y).argmax()]))
     classes = np.bincount(rounded_classes(y, 3) + 3, minlength=7)
     if n > 1 and classes.max() >= _MOST_LABELS * n:
         message = "ONE-CLASS LABELS: {share:.2%} of the labels round to {value}; predicting it always has that Acc-7"
@@ -76,7 +86,7 @@ def alarms(predictions: Predictions) -> list[str]:
             t("ONE SIGN: {share:.2%} of the predictions are on one side of 0", share=max(positive, 1 - positive))
         )
     corr = FIGURES["corr"].of(predictions)[0]
-    if corr == corr and corr < 1.96 / np.sqrt(n):
+    if n >= _FEWEST_TO_CORRELATE and corr == corr and corr < 1.96 / np.sqrt(n):
         message = "NO CORRELATION: Pearson r {corr:.4f} with {n} utterances is not above chance (one in forty)"
         found.append(t(message, corr=corr, n=n))
     mae, best = FIGURES["mae"].of(predictions)[0], float(np.abs(y - np.median(y)).mean())

@@ -144,3 +144,31 @@ def test_a_group_far_from_the_others_keeps_its_correlation_and_a_constant_one_ha
     assert found["far"]["corr"] == pytest.approx(pearsonr(p[300:350], y[300:350]).statistic, abs=1e-9)
     assert np.isnan(found["flat"]["corr"])
     assert found["flat"]["ccc"] == 0
+
+
+def test_classes_0_to_6_in_place_of_sentiment_raise_the_alarm() -> None:
+    classes = np.arange(70) % 7
+    assert any("NO SENTIMENT" in alarm and "subtract 3" in alarm for alarm in alarms(predictions_of(classes, classes)))
+    assert alarms(predictions_of(classes - 3, classes - 3)) == []
+
+
+def test_of_a_handful_of_utterances_no_correlation_is_no_alarm() -> None:
+    assert alarms(predictions_of([0.5, -1.2, 2.0], [0.7, -1.0, 3.0])) == []
+
+
+def test_the_length_of_a_chinese_text_is_counted_in_characters() -> None:
+    texts = tuple("好" * n for n in range(1, 81))
+    predictions = replace(predictions_of(LABELS[:80], LABELS[:80]), columns={"text": texts})
+    assert [group.name for group in by_length(predictions, [FIGURES["mae"]])] == [
+        "1: 1 – 20", "2: 21 – 40", "3: 41 – 60", "4: 61 – 80",
+    ]  # fmt: skip
+
+
+def test_groups_that_are_numbers_come_by_size() -> None:
+    lengths = tuple(str(n) for n in (10, 2, 9, 1) * 2)
+    errors = np.array([10.0, 2, 9, 1] * 2)
+    predictions = replace(predictions_of(errors, np.zeros(8)), columns={"length": lengths})
+    groups = by_length(predictions, [FIGURES["mae"]])
+    assert [(group.name, group.n, group.values["mae"]) for group in groups] == [
+        ("1", 2, 1.0), ("2", 2, 2.0), ("9", 2, 9.0), ("10", 2, 10.0),
+    ]  # fmt: skip
