@@ -1,5 +1,6 @@
-r"""A table for a paper, in LaTeX: it needs \usepackage{booktabs}."""
+r"""A table for a paper, in LaTeX: it needs \usepackage{booktabs,graphicx}."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,11 @@ _HEADS = {
     "ece": r"ECE\,$\downarrow$", "sims_mae": r"MAE\,$\downarrow$", "sims_corr": r"$r$\,$\uparrow$",
     "sims_acc5": "Acc-5", "sims_acc3": "Acc-3", "sims_acc2": "Acc-2", "sims_f1": "F1",
 }  # fmt: skip
+_CHINESE = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _ESCAPES = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "[": "{[}", "*": "{*}",  # after a line's end they would be taken for its option
 }  # fmt: skip
 
 
@@ -42,11 +45,13 @@ def latex_table(
     """
     keys = [key for key in (SIMS_KEYS if sims else KEYS) if any(key in cells for cells in systems.values())]
     lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}[t]",
+        r"% needs \usepackage{booktabs,graphicx}" + _of_script([*systems, *caption]),
+        r"\begin{table*}[t]",
         r"\centering",
         r"\small",
+        r"\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{' '.join([*map(escape, caption), _conventions(sims=sims, drawn=drawn)])}}}",
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * len(keys)}}}",
         r"\toprule",
         " & ".join(["", *(_HEADS[key] for key in keys)]) + r" \\",
@@ -58,7 +63,11 @@ def latex_table(
         lines.append(" & ".join([escape(name), *(_value(FIGURES[key], cells.get(key)) for key in keys)]) + r" \\")
         if any(cell.interval for cell in cells.values()):
             lines.append(" & ".join(["", *(_interval(FIGURES[key], cells.get(key)) for key in keys)]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""])
+
+
+def _of_script(texts: Sequence[str]) -> str:
+    return r", and \usepackage{ctex} for Chinese" if any(_CHINESE.search(text) for text in texts) else ""
 
 
 def escape(text: str) -> str:

@@ -1,5 +1,7 @@
 """What is written is what is read; tables and diagrams against numbers by hand."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from trisent.evaluation.bootstrap import Interval
 from trisent.evaluation.figures import FIGURES
-from trisent.evaluation.latex import Cell, latex_table
+from trisent.evaluation.latex import KEYS, Cell, latex_table
 from trisent.evaluation.predictions import predictions_of
 from trisent.evaluation.reading import read_predictions
 from trisent.evaluation.reliability import reliability
@@ -68,3 +70,24 @@ def test_the_latex_table_has_a_row_a_system_and_escapes_names() -> None:
     rows = [line for line in lines if line.endswith(r"\\")]
     assert {line.replace(r"\&", "").count("&") for line in rows} == {2}
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
+def test_latex_sets_the_table_within_the_page_whatever_the_names_hold(tmp_path: Path) -> None:
+    row = {key: Cell(0.1234, 0.0321, Interval(0.1, 0.2)) for key in KEYS}
+    names = ["[x]", "*", r"a_b\c^d~e|f<g>", "100 % & {#1} $x$", "a name that is long enough for two of them"]
+    table = latex_table(dict.fromkeys(names, row), caption=names)
+    (tmp_path / "t.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n" + table + "\\end{document}\n"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+def test_a_table_with_chinese_names_says_which_package_sets_them() -> None:
+    row = {"mae": Cell(0.5)}
+    assert "ctex" not in latex_table({"é": row}, caption=["Straße."])
+    assert latex_table({"甲": row}, caption=["x"]).splitlines()[0].endswith(r"\usepackage{ctex} for Chinese")
+    assert "ctex" in latex_table({"a": row}, caption=["数据."]).splitlines()[0]
