@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 from trisent.errors import UsageError
 from trisent.evaluation.figures import Figure
@@ -23,7 +24,7 @@ _FEWEST = 100  # the ends of a 95 % interval would rest on two or three resample
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The middle 95 % of a figure's resamples; `nan` when it is defined in none of them."""
+    """The middle 95 % of a figure's resamples; `nan` when it is defined in none of them, or there is but one video."""
 
     low: float
     high: float
@@ -31,6 +32,9 @@ class Interval:
     def to_json(self) -> list[float | None]:
         """Return [low, high]; what is not defined is None."""
         return [None if value != value else value for value in (self.low, self.high)]
+
+
+_NOTHING = Interval(float("nan"), float("nan"))  # one video drawn again and again is always the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,17 @@ class Resampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        refuse_negative_seed(self.seed)
         if self.resamples < _FEWEST:
             raise UsageError(
                 t("a bootstrap needs at least {fewest} resamples, got {got}", fewest=_FEWEST, got=self.resamples)
             )
+
+
+def refuse_negative_seed(seed: int) -> None:
+    """Raise UsageError for a seed that no generator takes."""
+    if seed < 0:
+        raise UsageError(t("{name} must be at least {least}, got {value}", name="seed", least=0, value=seed))
 
 
 def intervals(
@@ -71,6 +82,8 @@ def intervals(
 ) -> dict[str, Interval]:
     """Give each figure its interval, by key; utterances stand alone where their videos are not known."""
     places, count = _places(predictions.videos, len(predictions))
+    if count == 1:
+        return {figure.key: _NOTHING for figure in figures}
     sums = _by_video(predictions, figures, places=places)
     parts: dict[str, list[Numbers]] = {figure.key: [] for figure in figures}
     for counts in _draws(count, resampling, on_progress=on_progress):
@@ -90,14 +103,17 @@ def differences(
     """Compare two runs, each given as one `Predictions` a seed, all of the same utterances in the same order.
 
     Both runs are judged on the same drawn videos. With several seeds the seeds of each run are drawn too, and a run's
-    figure is the mean over those drawn.
+    figure is the mean over those drawn. Drawn from themselves, a handful of seeds vary less than new ones would: two of
+    them by half the variance. So what the seeds contribute is widened as a t-test over seeds would have it.
     """
     places, count = _places(known_videos([*first, *second]), len(first[0]))
     sums = [[_by_video(seed, figures, places=places) for seed in run] for run in (first, second)]
     parts: dict[str, list[Numbers]] = {figure.key: [] for figure in figures}
     random = np.random.default_rng([resampling.seed, 1])
+    freedom = sum(len(run) - 1 for run in sums)
     for counts in _draws(count, resampling, on_progress=on_progress):
-        weights = [_seed_weights(len(run), len(counts), random=random) for run in sums]
+        drawn_seeds = [_seed_weights(len(run), len(counts), random=random) for run in sums]
+        weights = [_widened(drawn, freedom=freedom) for drawn in drawn_seeds]
         for figure in figures:
             drawn = [_means(run, figure, counts=counts, weights=w) for w, run in zip(weights, sums, strict=True)]
             parts[figure.key].append(drawn[1] - drawn[0])
@@ -105,7 +121,10 @@ def differences(
     for figure in figures:
         a, b = (float(np.mean([figure.of(seed)[0] for seed in run])) for run in (first, second))
         every = np.concatenate(parts[figure.key])
-        found[figure.key] = Difference(b - a, _middle(every), _two_sided(every))
+        alone = count == 1
+        found[figure.key] = Difference(
+            b - a, _NOTHING if alone else _middle(every), float("nan") if alone else _two_sided(every)
+        )
     return found
 
 
@@ -126,6 +145,8 @@ def mean_intervals(
     """
     places, count = _places(known_videos(run), len(run[0]))
     sums = [_by_video(seed, figures, places=places) for seed in run]
+    if count == 1:
+        return {figure.key: _NOTHING for figure in figures}
     parts: dict[str, list[Numbers]] = {figure.key: [] for figure in figures}
     random = np.random.default_rng([resampling.seed, 1])
     for counts in _draws(count, resampling, on_progress=on_progress):
@@ -143,6 +164,21 @@ def known_videos(same: Sequence[Predictions]) -> tuple[str, ...] | None:
 def _seed_weights(seeds: int, resamples: int, *, random: np.random.Generator) -> Numbers:
     """Draw how much each seed weighs in each resample [resamples, seeds]; rows sum to 1."""
     return random.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+
+
+def _widened(weights: Numbers, *, freedom: int) -> Numbers:
+    """Take drawn weights [resamples, seeds] farther from equal ones; rows still sum to 1.
+
+    sqrt(seeds / (seeds - 1)) makes the variance of a mean over seeds unbiased; Student's quantile in place of the
+    normal one allows for its being estimated from `freedom` degrees.
+    """
+    seeds = weights.shape[1]
+    if seeds == 1:
+        return weights
+    tail = (1 + LEVEL) / 2
+    factor = np.sqrt(seeds / (seeds - 1)) * stdtrit(freedom, tail) / ndtri(tail)
+    wider: Numbers = 1 / seeds + factor * (weights - 1 / seeds)
+    return wider
 
 
 def _means(run: Sequence[dict[str, Numbers]], figure: Figure, *, counts: Numbers, weights: Numbers) -> Numbers:

@@ -61,9 +61,18 @@ class Comparison:
     tests: dict[str, tuple[McNemar, ...]]
 
     def p(self, binary: str) -> float:
-        """Return McNemar's p over all pairs of seeds: twice the median, which holds however they depend."""
-        values = [test.p for test in self.tests[binary]]
-        return values[0] if len(values) == 1 else min(1.0, 2 * float(np.median(values)))
+        """Return McNemar's p over all pairs of seeds: twice the median, which holds however they depend.
+
+        The median is that of one side, the smaller, so pairs that differ in opposite directions are no evidence.
+        """
+        tests = self.tests[binary]
+        if len(tests) == 1:
+            return tests[0].p
+        sides = (
+            [one_sided_p(t_.only_first, t_.only_second) for t_ in tests],
+            [one_sided_p(t_.only_second, t_.only_first) for t_ in tests],
+        )
+        return min(1.0, 2 * 2 * min(float(np.median(side)) for side in sides))
 
 
 def compare(first: Run, second: Run, *, resampling: Resampling, on_progress: OnProgress = no_progress) -> Comparison:
@@ -93,8 +102,12 @@ def exact_p(only_first: int, only_second: int) -> float:
     >>> round(exact_p(1, 6), 6)  # 2 * (1 + 7) / 2**7
     0.125
     """
-    total = only_first + only_second
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), total, 0.5))) if total else 1.0
+    return min(1.0, 2 * min(one_sided_p(only_first, only_second), one_sided_p(only_second, only_first)))
+
+
+def one_sided_p(fewer: int, more: int) -> float:
+    """Return the exact probability of at most `fewer` out of both when either side is as likely."""
+    return float(bdtr(fewer, fewer + more, 0.5)) if fewer + more else 1.0
 
 
 def aligned(reference: Predictions, other: Predictions, *, name: str) -> Predictions:

@@ -13,7 +13,7 @@ from trisent.checkpoint import Bundle, load_bundle
 from trisent.compute import choose_device
 from trisent.data.dataset import Dataset
 from trisent.errors import BundleError, UsageError
-from trisent.evaluation.bootstrap import Resampling
+from trisent.evaluation.bootstrap import Resampling, refuse_negative_seed
 from trisent.evaluation.predictions import Numbers, Predictions
 from trisent.evaluation.reliability import Bin, reliability
 from trisent.evaluation.sheet import ScoreSheet, score_sheet
@@ -55,6 +55,7 @@ class EvaluateOptions:
         if self.split not in EVALUATED:
             message = "{name} must be one of {names}, got {value!r}"
             raise UsageError(t(message, name="split", names=", ".join(EVALUATED), value=self.split))
+        refuse_negative_seed(self.seed)
         if self.resamples:
             Resampling(self.resamples, self.seed)  # refuses too few
 

@@ -152,3 +152,36 @@ def test_intervals_over_seeds_are_those_of_a_loop_that_draws_seeds_and_videos() 
     got = mean_intervals(seeds, [FIGURES["mae"]], resampling=Resampling(4000))["mae"]
     assert got.low == pytest.approx(low, abs=0.1 * (high - low))
     assert got.high == pytest.approx(high, abs=0.1 * (high - low))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_runs_that_differ_by_their_seeds_alone_are_told_apart_one_time_in_twenty(count: int) -> None:
+    mae, told_apart = [FIGURES["mae"]], 0
+    for trial in range(200):
+        first, random = clustered(trial, videos=30), np.random.default_rng(20_000 + trial)
+        runs = [
+            [
+                predictions_of(first.predicted + random.normal(1, 0.3), first.truth, videos=first.videos)
+                for _ in range(count)
+            ]
+            for _ in range(2)
+        ]
+        told_apart += differences(*runs, figures=mae, resampling=Resampling(200, trial))["mae"].p < 0.05
+    assert 0 <= told_apart <= 20
+
+
+def test_one_video_alone_has_no_interval_for_it_is_always_drawn() -> None:
+    one = predictions_of([0.0, 1.0, 2.0], [1.0, 1.0, 1.5], videos=["v"] * 3)
+    draw = Resampling(100)
+    nothing = [None, None]
+    assert intervals(one, SOME, resampling=draw)["mae"].to_json() == nothing
+    assert mean_intervals([one, one], SOME, resampling=draw)["mae"].to_json() == nothing
+    difference = differences([one], [one], figures=SOME, resampling=draw)["mae"]
+    assert difference.value == 0
+    assert difference.interval.to_json() == nothing
+    assert np.isnan(difference.p)
+
+
+def test_a_seed_below_0_is_refused() -> None:
+    with pytest.raises(UsageError, match="seed must be at least 0, got -1"):
+        Resampling(100, -1)

@@ -5,7 +5,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, chi2
+from scipy.stats import binom, binomtest, chi2
 
 from trisent.errors import DataError
 from trisent.evaluation.bootstrap import Resampling
@@ -92,9 +92,26 @@ def test_a_clearly_better_run_is_told_apart_by_both_tests() -> None:
 def test_over_seeds_every_pair_is_tested_and_p_is_twice_the_median() -> None:
     first, second = Run("a", tuple(made(s) for s in (1, 2))), Run("b", tuple(made(s) for s in (3, 4, 5)))
     found = compare(first, second, resampling=Resampling(200))
-    values = sorted(mcnemar(a, b, binary=NON0).p for a in first.seeds for b in second.seeds)
-    assert len(found.tests["non0"]) == 6
-    assert found.p("non0") == pytest.approx(min(1, values[2] + values[3]))
+    tests = [mcnemar(a, b, binary=NON0) for a in first.seeds for b in second.seeds]
+    assert found.tests["non0"] == tuple(tests)
+    sides = (
+        sorted(binom.cdf(t.only_first, t.only_first + t.only_second, 0.5) for t in tests),
+        sorted(binom.cdf(t.only_second, t.only_first + t.only_second, 0.5) for t in tests),
+    )
+    assert found.p("non0") == pytest.approx(min(1, 2 * min(side[2] + side[3] for side in sides)))
+
+
+def test_seeds_that_win_and_lose_by_turns_make_no_run_better() -> None:
+    y = np.where(np.arange(120) % 2, 1.0, -1.0)
+
+    def right_in(share: float) -> Predictions:
+        return predictions_of(np.where(np.arange(120) < share * 120, y, -y), y)
+
+    up_and_down = Run("a", (right_in(0.95), right_in(0.2)))
+    middling = Run("b", (right_in(0.6),))
+    found = compare(up_and_down, middling, resampling=Resampling(200))
+    assert max(test.p for test in found.tests["has0"]) < 1e-6
+    assert found.p("has0") > 0.9
 
 
 def test_calibration_is_compared_only_when_every_file_has_probabilities() -> None:
