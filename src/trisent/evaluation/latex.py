@@ -1,4 +1,4 @@
-r"""A table for a paper, in LaTeX: it needs \usepackage{booktabs,graphicx}."""
+r"""A table for a paper, in LaTeX: it needs \usepackage{booktabs}; graphicx makes it as wide as the page at most."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -45,8 +45,10 @@ def latex_table(
     """
     keys = [key for key in (SIMS_KEYS if sims else KEYS) if any(key in cells for cells in systems.values())]
     lines = [
-        r"% needs \usepackage{booktabs,graphicx}" + _of_script([*systems, *caption]),
+        r"% needs \usepackage{booktabs}; with \usepackage{graphicx} it is as wide as the page at most",
+        *_of_script([*systems, *caption]),
         r"\begin{table*}[t]",
+        r"\providecommand{\resizebox}[3]{#3}",
         r"\centering",
         r"\small",
         r"\setlength{\tabcolsep}{3pt}",
@@ -61,13 +63,15 @@ def latex_table(
         if place and place == len(systems) - 1:
             lines.append(r"\midrule")
         lines.append(" & ".join([escape(name), *(_value(FIGURES[key], cells.get(key)) for key in keys)]) + r" \\")
-        if any(cell.interval for cell in cells.values()):
-            lines.append(" & ".join(["", *(_interval(FIGURES[key], cells.get(key)) for key in keys)]) + r" \\")
+        below = [_interval(FIGURES[key], cells.get(key)) for key in keys]
+        if any(below):
+            lines.append(" & ".join(["", *below]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""])
 
 
-def _of_script(texts: Sequence[str]) -> str:
-    return r", and \usepackage{ctex} for Chinese" if any(_CHINESE.search(text) for text in texts) else ""
+def _of_script(texts: Sequence[str]) -> list[str]:
+    chinese = any(_CHINESE.search(text) for text in texts)
+    return [r"% for its Chinese: \usepackage{ctex}, and xelatex"] if chinese else []
 
 
 def escape(text: str) -> str:

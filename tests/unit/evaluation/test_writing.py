@@ -73,21 +73,24 @@ def test_the_latex_table_has_a_row_a_system_and_escapes_names() -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
-def test_latex_sets_the_table_within_the_page_whatever_the_names_hold(tmp_path: Path) -> None:
+@pytest.mark.parametrize("packages", ["booktabs", "booktabs,graphicx"])
+def test_latex_sets_the_table_whatever_its_names_and_with_graphicx_within_the_page(
+    tmp_path: Path, packages: str
+) -> None:
     row = {key: Cell(0.1234, 0.0321, Interval(0.1, 0.2)) for key in KEYS}
     names = ["[x]", "*", r"a_b\c^d~e|f<g>", "100 % & {#1} $x$", "a name that is long enough for two of them"]
     table = latex_table(dict.fromkeys(names, row), caption=names)
     (tmp_path / "t.tex").write_text(
-        "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n" + table + "\\end{document}\n"
+        f"\\documentclass{{article}}\\usepackage{{{packages}}}\\begin{{document}}\n{table}\\end{{document}}\n"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
+    assert ("Overfull" in done.stdout) == (packages == "booktabs")
 
 
 def test_a_table_with_chinese_names_says_which_package_sets_them() -> None:
     row = {"mae": Cell(0.5)}
     assert "ctex" not in latex_table({"é": row}, caption=["Straße."])
-    assert latex_table({"甲": row}, caption=["x"]).splitlines()[0].endswith(r"\usepackage{ctex} for Chinese")
-    assert "ctex" in latex_table({"a": row}, caption=["数据."]).splitlines()[0]
+    for table in (latex_table({"甲": row}, caption=["x"]), latex_table({"a": row}, caption=["数据."])):
+        assert table.splitlines()[1] == r"% for its Chinese: \usepackage{ctex}, and xelatex"
