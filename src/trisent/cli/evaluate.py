@@ -118,13 +118,14 @@ def _show_modalities(evaluation: "Evaluation", console: Any) -> None:
 
     from trisent.evaluation.figures import FIGURES
     from trisent.runs.exam import KEYS
+    from trisent.runs.modalities import shown
 
     table = Table(title=t("judged from each subset of modalities"))
     table.add_column(t("modalities"))
     for key in KEYS:
         table.add_column(key, justify="right")
     for name, figures in evaluation.modalities.subsets.items():
-        table.add_row(name, *(FIGURES[key].written(figures[key]) for key in KEYS))
+        table.add_row(shown(name), *(FIGURES[key].written(figures[key]) for key in KEYS))
     console.print(table)
     shares = ", ".join(f"{t(m)} {share:+.4f}" for m, share in evaluation.modalities.mae_shares.items())
     console.print(t("taken off MAE by each (Shapley): {shares}", shares=shares), markup=False)

@@ -62,6 +62,11 @@ def name_of(subset: Subset) -> str:
     return "+".join(m for m in MODALITIES if m in subset) or "none"
 
 
+def shown(name: str) -> str:
+    """Say a name of `name_of` in the reader's language."""
+    return "+".join(map(t, name.split("+")))
+
+
 def figures_json(figures: dict[str, float]) -> dict[str, float | None]:
     """Return figures as JSON; what is not defined is None."""
     return {key: None if value != value else value for key, value in figures.items()}

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from trisent import __version__
+from trisent.errors import BundleError
+from trisent.i18n import t
 
 LOG = "test_log.jsonl"
 
@@ -20,8 +22,10 @@ def record_opening(folder: Path, *, model: str, data: str, predictions: str) -> 
         model: sha256 of the weights: retraining into the same folder begins to count anew.
         data: sha256 of the data set.
         predictions: sha256 of the predictions, which are made without looking at labels.
+
+    Raises:
+        BundleError: the log cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOG
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -30,12 +34,20 @@ def record_opening(folder: Path, *, model: str, data: str, predictions: str) -> 
         "predictions_sha256": predictions,
         "trisent": __version__,
     }
-    before = path.read_bytes() if path.exists() else b""
-    torn = bool(before) and not before.endswith(b"\n")  # the machine went down in the middle of a line
-    with path.open("ab") as file:
-        file.write((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = path.read_bytes() if path.exists() else b""
+        torn = bool(before) and not before.endswith(b"\n")  # the machine went down in the middle of a line
+        with path.open("ab") as file:
+            file.write((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        message = (
+            "{path} cannot be written ({reason}), and test is not opened without a line in it. "
+            "Copy the bundle to where you may write, with its log if it has one"
+        )
+        raise BundleError(t(message, path=path, reason=error.strerror or error)) from error
     return count_openings(folder, model=model)
 
 

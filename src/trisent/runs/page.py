@@ -1,6 +1,7 @@
 """The report of an evaluation as one HTML page that needs nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from trisent.pages import fill
 from trisent.report import colour
 from trisent.runs.evaluate import Evaluation
 from trisent.runs.exam import KEYS
+from trisent.runs.modalities import shown
 from trisent.runs.plots import Plot, plot
 from trisent.runs.robustness import Robustness
 
@@ -24,6 +26,7 @@ def to_html(evaluation: Evaluation) -> str:
         "figure": lambda value, figure: figure.written(value),
         "signed": lambda value: f"{value:+.2f}",
         "colour": colour,
+        "shown": shown,
     }
     values = {
         "e": evaluation,
@@ -36,7 +39,7 @@ def to_html(evaluation: Evaluation) -> str:
         "classes": _CLASSES,
         "calibration": _calibration(evaluation),
         "robustness": _curves(evaluation.robustness) if evaluation.robustness else [],
-        "groups": {_group_title(by): _cut(groups) for by, groups in evaluation.sheet.groups.items()},
+        "groups": {_group_title(by): _cut(_named(by, groups)) for by, groups in evaluation.sheet.groups.items()},
     }
     return fill(Path(__file__).with_name("run_report.html.j2"), filters, values)
 
@@ -88,6 +91,10 @@ def _group_title(by: str) -> str:
         "modalities": t("by which modalities an utterance has"),
     }
     return titles[by]
+
+
+def _named(by: str, groups: list[Group]) -> list[Group]:
+    return [replace(group, name=shown(group.name)) for group in groups] if by == "modalities" else groups
 
 
 def _cut(groups: list[Group]) -> tuple[list[Group], int]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 330, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 8, 10, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 8, 10, 30  # left: seven digits of a tick
 COLOURS = ("#2f5fb3", "#c8553d", "#3c8f63", "#1d2430", "#8a5fb0", "#b5891b")
 
 
@@ -62,6 +62,8 @@ def plot(
     if not every:
         return None
     xs, ys = ticks([x for x, _ in every]), ticks([y for _, y in every])
+    if all(x == round(x) for x, _ in every):  # there is no epoch 1.5
+        xs = [x for x in xs if x == round(x)]
     if unit:
         xs = ys = ticks(list(unit))
     x_low, x_high = (unit or (min(x for x, _ in every), max(x for x, _ in every)))[:2]

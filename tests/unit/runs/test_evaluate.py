@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from sklearn.preprocessing import StandardScaler
 from trisent.checkpoint import load_bundle, save_bundle
 from trisent.data.dataset import Dataset
 from trisent.errors import DataError, UsageError
+from trisent.evaluation.figures import FIGURES
 from trisent.evaluation.ridge import ALPHAS
 from trisent.fusion.batch import collate
 from trisent.fusion.contributions import shapley, subsets
+from trisent.i18n import set_language
 from trisent.runs.evaluate import EvaluateOptions, Evaluation, evaluate_bundle, write_files
 from trisent.runs.openings import LOG
 from trisent.runs.page import to_html
@@ -207,6 +210,31 @@ def test_the_page_needs_nothing_else_and_escapes_texts(tmp_path: Path, dataset: 
     assert not any(word in page for word in ("<script", "http://", "https://", "src="))
     assert "The weights are those of epoch 2." in page
     assert page.count("<svg") == 2 + 1 + 4  # training, without r that is not known; calibration; robustness
+
+
+def test_the_page_says_modalities_in_the_readers_language(tmp_path: Path, dataset: Dataset) -> None:
+    evaluation = evaluated(tmp_path, dataset, QUICK)
+    set_language("zh")
+    try:
+        page = to_html(evaluation)
+    finally:
+        set_language("en")
+    assert page.count("<td>文本+音频+视频</td>") == 2  # as a subset, and as what utterances have
+    assert "text+audio" not in page
+
+
+def test_the_pages_figures_are_those_of_the_json(tmp_path: Path, dataset: Dataset) -> None:
+    evaluation = evaluated(tmp_path, dataset)
+    rows = re.findall(r"<tr><td title=.*?</tr>", to_html(evaluation), re.DOTALL)
+    document = evaluation.to_json()
+    assert len(rows) == len(document["figures"])
+    for row, (key, figure) in zip(rows, document["figures"].items(), strict=True):
+        said = [float(n) for n in re.findall(r">\s*(-?[\d.]+)<", row)]
+        ridge, scale = document["text_ridge"]["figures"].get(key), 100 if FIGURES[key].share else 1
+        values = [v for v in (figure["value"], ridge) if v is not None]
+        for value in values:
+            assert any(abs(n - scale * value) < 0.006 for n in said), (key, value, said)
+        assert figure["n"] in said
 
 
 def test_the_files_are_those_named_and_the_json_has_no_nan(tmp_path: Path, dataset: Dataset) -> None:
