@@ -95,7 +95,7 @@ class Evaluation:
     Attributes:
         name: of the bundle.
         model_sha256: of its weights.
-        data: the data set: name, digests, split, and its `relation` to the training.
+        data: the data set: name, digests, split, scale of its sentiment, and its `relation` to the training.
         opened: how often the test split was opened with these weights; None for another split.
         history: what history.json holds, when there is one.
     """
@@ -204,6 +204,7 @@ def evaluate_bundle(
         "split": options.split,
         "sha256": source.digest,
         "split_sha256": source.split_digest,
+        "scale": list(dataset.scale),
         "relation": relation(source, bundle),
         "predictions_sha256": hashlib.sha256(predictions_csv(predictions)).hexdigest(),
     }

@@ -40,6 +40,7 @@ class SeedSummary:
             "videos": first.sheet.videos,
             "test_opened": [evaluation.opened for evaluation in self.evaluations],
             "statements": first.statements(),
+            "alarms": {evaluation.name: evaluation.sheet.alarms for evaluation in self.evaluations},
             "seeds": [evaluation.name for evaluation in self.evaluations],
             "figures": {
                 key: {

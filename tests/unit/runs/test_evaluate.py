@@ -223,6 +223,15 @@ def test_the_page_says_modalities_in_the_readers_language(tmp_path: Path, datase
     assert "text+audio" not in page
 
 
+def test_the_table_has_the_figures_of_sims_for_its_scale_and_not_for_weak_labels_of_another(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    weak = replace(dataset, labels={"sentiment": dataset.sentiment / 3})
+    for scale, head in (((-3.0, 3.0), "Acc-7"), ((-1.0, 1.0), "Acc-3")):
+        table = to_latex(evaluated(tmp_path / head, replace(weak, scale=scale), QUICK))
+        assert [name for name in ("Acc-7", "Acc-3") if f" {name} &" in table] == [head]
+
+
 def test_the_pages_figures_are_those_of_the_json(tmp_path: Path, dataset: Dataset) -> None:
     evaluation = evaluated(tmp_path, dataset)
     rows = re.findall(r"<tr><td title=.*?</tr>", to_html(evaluation), re.DOTALL)

@@ -38,6 +38,8 @@ def test_a_summary_is_mean_and_deviation_over_seeds_with_an_interval(tmp_path: P
     assert cell.interval.low < cell.value < cell.interval.high
     document, table = (path.read_text(encoding="utf-8") for path in reversed(write_summary(tmp_path / "o", summary)))
     assert json.loads(document)["figures"]["mae"]["seeds"] == values
+    assert json.loads(document)["alarms"] == {e.name: e.sheet.alarms for e in evaluations}
+    assert any("NEARLY CONSTANT" in alarm for alarm in json.loads(document)["alarms"]["seed-0"])
     assert rf"{cell.value:.3f}\,$\pm$\,{cell.std:.3f}" in table
     assert "concat, 3 seeds" in table
 
