@@ -101,7 +101,13 @@ def test_another_data_set_is_named_generalisation(trisent: Run, tmp_path: Path) 
     [
         (("evaluate", "none", "data"), 1, "is not a bundle"),
         (("evaluate", "embedded", "data"), 2, "--out DIR"),
+        (
+            ("evaluate", "embedded", "data", "--out", "data/train.npz/x"),
+            2,
+            "train.npz cannot be written into; say where",
+        ),
         (("evaluate", "none", "data", "--split", "train"), 2, "valid, test"),
+        (("evaluate", "none", "data", "--seed", "-1"), 2, "seed must be at least 0"),
         (("evaluate", "none", "data", "--bootstrap", "3"), 2, "at least 100"),
     ],
 )

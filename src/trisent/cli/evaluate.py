@@ -1,5 +1,6 @@
 """trisent evaluate: everything that can be said of a trained model on a split."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,9 +47,8 @@ def run(
     options = EvaluateOptions(split, bootstrap, seed, robustness, device)
     if bundle in shipped_bundles() and out is None:
         raise UsageError(t("{bundle} came with trisent and is not written into; say where: --out DIR", bundle=bundle))
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(t("--out {out} is a file; name a folder for the results", out=out))
     folder = find_bundle(bundle)
+    _refuse_unwritable(out or folder)
     seeds = seed_folders(folder)
     source = read_source(data)
     shipped_log = out if bundle in shipped_bundles() else None
@@ -73,6 +73,13 @@ def run(
         print_json({"bundle": bundle, **summary.to_json()})
     else:
         _show_seeds(summary, files)
+
+
+def _refuse_unwritable(place: Path) -> None:
+    """Find out before the work whether its results can be written."""
+    there = next(path for path in (place, *place.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UsageError(t("{folder} cannot be written into; say where results go: --out DIR", folder=there))
 
 
 def _tell(evaluation: "Evaluation", files: list[Path], *, as_json: bool) -> None:

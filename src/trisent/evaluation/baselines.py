@@ -17,6 +17,7 @@ _CONSTANTS = (*range(-3, 4), -0.4, 0.4)
 _HARDLY_VARIES = 0.05  # of the labels' standard deviation
 _NEARLY_ALL = 0.98
 _MOST_LABELS = 0.9
+_ROUNDING = 0.01  # of a label that was saved with few digits
 _FEWEST_TO_CORRELATE = 10  # of fewer, hardly any correlation is above chance
 
 
@@ -56,7 +57,7 @@ def alarms(predictions: Predictions) -> list[str]:
     """
     p, y, n = predictions.predicted, predictions.truth, len(predictions)
     found = []
-    if (beyond := float((np.abs(y) > SENTIMENT_MAX).mean())) > 0:
+    if (beyond := float((np.abs(y) > SENTIMENT_MAX + _ROUNDING).mean())) > 0:
         message = (
             "NO SENTIMENT: {share:.2%} of the labels lie outside [-3, 3], the farthest is {value:.4g}; accuracies clip "
             "them. Of classes 0 … 6, subtract 3 from labels and predictions"
