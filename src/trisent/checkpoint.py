@@ -49,6 +49,7 @@ class Bundle:
         data: the data set as JSON: its name, rows by split, and whatever its maker tells.
         synthetic: the data were made up; the model must not be believed.
         licence: of the weights, which may follow from that of the data.
+        pooled: modalities of which the model was trained on one step an utterance, the average of all.
         cleaning: what features go through before the model sees them; it has a file of its own.
     """
 
@@ -63,6 +64,7 @@ class Bundle:
     seed: int
     trisent_version: str = field(default=__version__)
     format: int = FORMAT
+    pooled: tuple[Modality, ...] = ()
     cleaning: Cleaning | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +86,7 @@ class Bundle:
         read = {
             "scores": {str(split): Scores.from_json(s) for split, s in values["scores"].items()},
             "extractors": extractors and {m: provenance_from_json(extractors[m]) for m in extractors},
+            "pooled": tuple(values.get("pooled", ())),
         }
         return cls(**{**values, **read})
 
@@ -150,6 +153,9 @@ def load_bundle(where: str | Path) -> tuple[Bundle, nn.Module]:
     folder = find_bundle(where)
     for name in ("bundle.json", _WEIGHTS):
         if not (folder / name).is_file():
+            if seeds := sorted(path.parent.name for path in folder.glob("seed-*/bundle.json")):
+                message = "{folder} holds a run for each of {n} seeds; name one of them: {example}"
+                raise BundleError(t(message, folder=folder, n=len(seeds), example=folder / seeds[0]))
             message = t(
                 "{folder} is not a bundle: {name} is missing. Expected the folder that training wrote (bundle.json and "
                 "model.safetensors), or one of: {names}. To make one: trisent train",

@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 from trisent.checkpoint import Bundle, load_bundle, own_text_encoder
 from trisent.compute import choose_device
 from trisent.data.cleaning import Cleaning
+from trisent.data.provenance import described
 from trisent.errors import BundleError
 from trisent.extractors.base import Extractor
 from trisent.extractors.registry import extractors_like, preset_extractors
@@ -93,14 +95,21 @@ class Predictor:
         bundle, model = load_bundle(where)
         encoder = own_text_encoder(where, bundle)
         known = bundle.extractors or {}
-        needed = set(model.dims)  # type: ignore[arg-type]  # nn.Module types every attribute as a tensor
-        if bundle.preset is None and preset is None and needed <= set(known):
+        needed: set[Modality] = set(model.dims)  # type: ignore[arg-type]  # nn.Module types every attribute as a tensor
+        chosen = _preset_of(bundle, where, preset)
+        if needed <= set(known):
             own: dict[Modality, Path] = {"text": encoder} if encoder else {}
-            extractors = extractors_like(known, device=device, own=own, on_progress=on_progress)
-        else:
-            chosen = _preset_of(bundle, where, preset)
+            wanted = {m: _extractor_alone(known[m]) for m in known if m in needed}
+            extractors = extractors_like(wanted, device=device, own=own, on_progress=on_progress)
+        elif chosen:
             instead: dict[Modality, tuple[Path, Provenance]] = {"text": (encoder, known["text"])} if encoder else {}
-            extractors = preset_extractors(chosen, device=device, own=instead, on_progress=on_progress)
+            extractors = preset_extractors(chosen, needed, device=device, own=instead, on_progress=on_progress)
+        else:
+            message = (
+                "{bundle} does not know which extractors made its training features. If you know: --preset pretrained "
+                "(BERT-base, wav2vec2-base, ResNet-50) or --preset embedded"
+            )
+            raise BundleError(t(message, bundle=where))
         _check_fit(bundle, model, extractors, where)
         return cls(bundle, model, extractors, device=choose_device(device), on_progress=on_progress)
 
@@ -136,6 +145,8 @@ class Predictor:
         speech = listen(path, lambda: self._recogniser, given=given)
         predictions: list[Prediction] = []
         pictures = getattr(self._extractors.get("video"), "pictures", Pictures())
+        if (video_as := self._trained_on("video")) and video_as.fps:
+            pictures = replace(pictures, fps=video_as.fps)
         clips = read_clips(path, speech.utterances, sound="audio" not in speech.missing, pictures=pictures)
         while some := list(islice(clips, _CLIPS_AT_A_TIME)):
             predictions += self._judge(some, speech.missing)
@@ -171,12 +182,18 @@ class Predictor:
         return missing.get(modality) or _reason(modality, clip)
 
     def _extract(self, clips: Sequence[Clip]) -> list[dict[Modality, Features]]:
-        """Run every extractor over the clips that have its modality, and clean as in training."""
+        """Run every extractor over the clips that have its modality; average and clean as in training."""
         features: list[dict[Modality, Features]] = [{} for _ in clips]
         for modality, extractor in self._extractors.items():
-            for of_clip, found in zip(features, features_of(clips, modality, extractor), strict=True):
-                of_clip[modality] = self._cleaning.apply_features(found, modality)
+            trained_on = self._trained_on(modality)
+            found = features_of(clips, modality, extractor, rate_hz=trained_on.rate_hz if trained_on else None)
+            for of_clip, one in zip(features, found, strict=True):
+                one = one.as_one_step() if modality in self.bundle.pooled else one
+                of_clip[modality] = self._cleaning.apply_features(one, modality)
         return features
+
+    def _trained_on(self, modality: Modality) -> Provenance | None:
+        return (self.bundle.extractors or {}).get(modality)
 
 
 def _reason(modality: Modality, clip: Clip) -> str:
@@ -188,34 +205,31 @@ def _reason(modality: Modality, clip: Clip) -> str:
 
 
 def _key_frame(clip: Clip, features: Features | None) -> bytes | None:
-    """Take the middle one of the frames in which the face was seen, as a small JPEG; any frame if in none."""
+    """Take the frame of the middle step in which the face was seen, as a small JPEG; else the one in the middle."""
     if clip.frames is None:
         return None
-    seen = (
-        np.flatnonzero(features.mask)
-        if features is not None and features.mask.any()
-        else np.arange(len(clip.frames.images))
-    )
-    image = Image.fromarray(clip.frames.images[seen[len(seen) // 2]])
+    nearest = len(clip.frames.images) // 2
+    if features is not None and features.mask.any() and np.isfinite(features.times).all():
+        seen_s = features.times[features.mask] + clip.utterance.start
+        nearest = int(np.abs(clip.frames.times - seen_s[len(seen_s) // 2]).argmin())
+    image = Image.fromarray(clip.frames.images[nearest])
     image.thumbnail((10 * _KEY_FRAME_HEIGHT, _KEY_FRAME_HEIGHT))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
-def _preset_of(bundle: Bundle, where: str | Path, preset: str | None) -> str:
-    """Decide which extractors to use; a contradiction is an error."""
+def _preset_of(bundle: Bundle, where: str | Path, preset: str | None) -> str | None:
+    """Decide whose extractors to use where the bundle does not know each of them; a contradiction is an error."""
     if bundle.preset and preset and preset != bundle.preset:
         message = "{bundle} was trained on features of the preset {own}, not {asked}; leave out --preset"
         raise BundleError(t(message, bundle=where, own=bundle.preset, asked=preset))
-    chosen = bundle.preset or preset
-    if chosen is None:
-        message = (
-            "{bundle} does not know which extractors made its training features. If you know: --preset pretrained "
-            "(BERT-base, wav2vec2-base, ResNet-50) or --preset embedded"
-        )
-        raise BundleError(t(message, bundle=where))
-    return chosen
+    return bundle.preset or preset
+
+
+def _extractor_alone(trained: Provenance) -> Provenance:
+    """Leave out how features were taken from what an extractor gives."""
+    return replace(trained, fps=None, rate_hz=None)
 
 
 def _check_fit(
@@ -238,16 +252,11 @@ def _check_fit(
             name = extractor.provenance.weights
             raise BundleError(t(message, bundle=where, dim=dim, modality=modality, name=name, got=extractor.dim))
         trained = (bundle.extractors or {}).get(modality)
-        if trained is not None and trained != extractor.provenance:
+        if trained is not None and _extractor_alone(trained) != extractor.provenance:
             message = (
                 "{bundle}: its {modality} features were made by {trained}, here is {here}; features of different "
                 "weights cannot be mixed. Fetch the right ones: trisent weights pull {name}"
             )
-            described = {"trained": _described(trained), "here": _described(extractor.provenance)}
+            made_by = {"trained": described(trained), "here": described(extractor.provenance)}
             name = trained.weights.split("+")[0]
-            raise BundleError(t(message, bundle=where, modality=modality, name=name, **described))
-
-
-def _described(provenance: Provenance) -> str:
-    layers = ",".join(map(str, provenance.layers))
-    return f"{provenance.weights} (sha256 {provenance.digest[:12]}, layers {layers}; {provenance.preprocessing})"
+            raise BundleError(t(message, bundle=where, modality=modality, name=name, **made_by))

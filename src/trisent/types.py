@@ -98,12 +98,21 @@ class Features:
         mean: Floats = self.values[self.mask].mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 
+    def as_one_step(self) -> "Features":
+        """Average the visible steps to one whose time nobody knows; none when nothing was visible."""
+        mean = self.pooled()
+        if mean is None:
+            return Features(self.values[:0], self.times[:0], self.mask[:0])
+        return Features(mean[None], np.full(1, np.nan, np.float32), np.ones(1, np.bool_))
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where features come from: enough to know whether two sets of them may be mixed.
 
-    `digest` is the sha256 of the weights, `layers` the encoder layers returned, `preprocessing` a sentence.
+    `digest` is the sha256 of the weights, `layers` the encoder layers returned, `preprocessing` a sentence. Of stored
+    features, `fps` is how many frames were looked at in a second, and `rate_hz` the steps a second into which they were
+    averaged; None leaves both to the extractor.
     """
 
     extractor: str
@@ -111,6 +120,8 @@ class Provenance:
     digest: str
     layers: tuple[int, ...]
     preprocessing: str
+    fps: float | None = None
+    rate_hz: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,13 @@ def test_a_bundle_comes_back_as_it_was_saved(tmp_path: Path):
     assert all(torch.equal(x, rebuilt.state_dict()[name]) for name, x in fusion.state_dict().items())
 
 
+def test_a_folder_of_several_seeds_says_which_of_them_can_be_named(tmp_path: Path):
+    saved(tmp_path / "seed-0")
+    saved(tmp_path / "seed-1")
+    with pytest.raises(BundleError, match=r"each of 2 seeds; name one of them: .*seed-0"):
+        load_bundle(tmp_path)
+
+
 def test_saving_leaves_nothing_half_written_and_other_files_alone(tmp_path: Path):
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     saved(tmp_path)

@@ -2,10 +2,7 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from trisent.data.dataset import Dataset, Sequences, sequences
-from trisent.types import Features
 
 
 def pool(dataset: Dataset) -> Dataset:
@@ -14,7 +11,4 @@ def pool(dataset: Dataset) -> Dataset:
 
 
 def _pool(s: Sequences) -> Sequences:
-    means = [s.of(i).pooled() for i in range(len(s))]
-    unknown, seen = np.full(1, np.nan, np.float32), np.ones(1, np.bool_)
-    nothing = Features(np.zeros((0, s.dim), np.float32), unknown[:0], seen[:0])
-    return sequences([nothing if mean is None else Features(mean[None], unknown, seen) for mean in means], s.dim)
+    return sequences([s.of(i).as_one_step() for i in range(len(s))], s.dim)

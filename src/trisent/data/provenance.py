@@ -23,6 +23,17 @@ def provenance_from_json(values: Mapping[str, Any]) -> Provenance:
     return Provenance(**{**values, "layers": tuple(int(layer) for layer in values["layers"])})
 
 
+def described(provenance: Provenance) -> str:
+    """Say in one line which weights made features, and how."""
+    layers = ",".join(map(str, provenance.layers))
+    how = [f"sha256 {provenance.digest[:12]}, layers {layers}", provenance.preprocessing]
+    if provenance.fps is not None:
+        how.append(t("{fps:g} frames a second", fps=provenance.fps))
+    if provenance.rate_hz is not None:
+        how.append(t("{rate:g} steps a second", rate=provenance.rate_hz))
+    return f"{provenance.weights} ({'; '.join(how)})"
+
+
 def preset_of(provenance: Mapping[Modality, Provenance]) -> str | None:
     """Name the preset whose extractors, weights and layers these are; None when there is no such preset."""
     for name, preset in PRESETS.items():

@@ -1,17 +1,19 @@
 """The extractors by name. Adding one adds a line here."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from trisent.config import PRESETS, named_preset
-from trisent.errors import UsageError
+from trisent.errors import UsageError, WeightsError
 from trisent.extractors.base import Extractor
 from trisent.extractors.declared import read_json
 from trisent.i18n import t
 from trisent.types import MODALITIES, Modality, OnProgress, Provenance, no_progress
-from trisent.weights import ensure
+from trisent.weights import ensure, find
+from trisent.weights.catalog import listed
+from trisent.weights.find import is_hub_id
 
 # name -> "module:class"; imported on demand so that listing names costs nothing
 EXTRACTORS = {
@@ -75,6 +77,7 @@ def extractor_for(modality: Modality, weights_name: str, *, on_progress: OnProgr
 
 def preset_extractors(
     preset: str,
+    modalities: Collection[Modality] = MODALITIES,
     *,
     device: str = "auto",
     precision: str = "fp32",
@@ -82,10 +85,11 @@ def preset_extractors(
     own: Mapping[Modality, tuple[Path, Provenance]] | None = None,
     on_progress: OnProgress = no_progress,
 ) -> dict[Modality, Extractor[Any]]:
-    """Make the three extractors of a preset, fetching weights that are absent.
+    """Make the extractors of a preset, fetching weights that are absent.
 
     Args:
         preset: its name.
+        modalities: of which; all three unless said otherwise.
         device, precision, backend, on_progress: as every extractor takes them.
         own: modalities that have other weights than the preset's, those in a folder, used as the provenance says.
 
@@ -93,7 +97,7 @@ def preset_extractors(
         UsageError: no preset has that name, or precision and back-end do not go together.
         WeightsError: weights cannot be had.
     """
-    chosen = dict(named_preset(preset).extractors)
+    chosen = {m: one for m, one in named_preset(preset).extractors.items() if m in modalities}
     for modality, (folder, provenance) in (own or {}).items():
         chosen[modality] = (provenance.extractor, str(folder), {"layers": provenance.layers})
     return make_extractors(chosen, device=device, precision=precision, backend=backend, on_progress=on_progress)
@@ -152,6 +156,12 @@ def extractors_like(
     for modality, provenance in wanted.items():
         kind, weights = extractor_class(provenance.extractor), provenance.weights.split("+")[0]
         weights = str(own[modality]) if own and modality in own else weights
+        if find(weights) is None and listed(weights) is None and not is_hub_id(weights):
+            message = (
+                "the {modality} features were made with weights of your own, in a folder {name} (sha256 {digest}), "
+                "which is not here. Put it where you work, as models/{name}"
+            )
+            raise WeightsError(t(message, modality=t(modality), name=weights, digest=provenance.digest[:12]))
         layers = {"layers": provenance.layers} if modality != "video" or provenance.layers != (-1,) else {}
         for looks_at in ({}, {"frames": "face"}) if modality == "video" else ({},):
             options = {**layers, **looks_at}

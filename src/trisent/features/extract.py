@@ -230,7 +230,12 @@ def wanted_tracks(extractors: Mapping[Modality, Extractor[Any]], settings: Extra
         )
         told = {k: v for k, v in asdict(chosen).items() if k in ("precision", "backend", "rate_hz", "fps", "frames")}
         key = track_key(extractor.provenance, chosen, modality)
-        tracks[modality] = Track(key, extractor.provenance, extractor.dim, settings.dtype, told, ())
+        provenance = replace(
+            extractor.provenance,
+            fps=settings.fps if modality == "video" else None,
+            rate_hz=None if modality == "text" else settings.rate_hz,
+        )
+        tracks[modality] = Track(key, provenance, extractor.dim, settings.dtype, told, ())
     return tracks
 
 

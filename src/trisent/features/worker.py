@@ -129,10 +129,8 @@ class Encoder:
         for modality, extractor in self._extractors.items():
             if modality in job.modalities:
                 features[modality] = {}
-                for clip, one in zip(clips, features_of(clips, modality, extractor), strict=True):
-                    if modality != "text" and self._settings.rate_hz is not None:
-                        length_s = clip.utterance.end - clip.utterance.start
-                        one = at_rate(one, self._settings.rate_hz, span=(0.0, length_s))
+                rate_hz = None if modality == "text" else self._settings.rate_hz
+                for clip, one in zip(clips, features_of(clips, modality, extractor, rate_hz=rate_hz), strict=True):
                     check_storable(one, self._settings.dtype, utterance=clip.utterance.id, modality=modality)
                     features[modality][clip.utterance.id] = one
         return features
@@ -154,17 +152,22 @@ class Encoder:
         return features, failures
 
 
-def features_of(clips: Sequence[Clip], modality: Modality, extractor: Extractor[Any]) -> list[Features]:
+def features_of(
+    clips: Sequence[Clip], modality: Modality, extractor: Extractor[Any], *, rate_hz: float | None = None
+) -> list[Features]:
     """Extract one modality of clips; their times count from the beginning of the utterance.
 
-    A clip that lacks the modality gives no steps. Training and prediction both come through here.
+    A clip that lacks the modality gives no steps; `rate_hz` averages them into so many a second. Training and
+    prediction both come through here.
     """
     raws = {i: raw for i, clip in enumerate(clips) if (raw := clip.raw(modality)) is not None}
     found = dict(zip(raws, extractor.extract(list(raws.values())), strict=True)) if raws else {}
     nothing = Features(np.zeros((0, extractor.dim), np.float32), np.zeros(0, np.float32), np.zeros(0, np.bool_))
     features = [found.get(i, nothing) for i in range(len(clips))]
-    if modality == "audio":  # a waveform begins with its utterance
+    if modality != "audio":  # a waveform begins with its utterance; words and frames know when in the file they are
+        starts = (np.float32(clip.utterance.start) for clip in clips)
+        features = [replace(one, times=one.times - start) for one, start in zip(features, starts, strict=True)]
+    if rate_hz is None:
         return features
-    # Words and frames know when in the file they are.
-    starts = (np.float32(clip.utterance.start) for clip in clips)
-    return [replace(one, times=one.times - start) for one, start in zip(features, starts, strict=True)]
+    lengths_s = (clip.utterance.end - clip.utterance.start for clip in clips)
+    return [at_rate(one, rate_hz, span=(0.0, length_s)) for one, length_s in zip(features, lengths_s, strict=True)]

@@ -9,6 +9,7 @@ import numpy as np
 from trisent.checkpoint import Bundle, own_text_encoder
 from trisent.data.dataset import SPLITS, Dataset
 from trisent.data.digest import data_digest
+from trisent.data.provenance import described
 from trisent.data.readers import read
 from trisent.data.resplit import split_digest
 from trisent.errors import DataError
@@ -78,13 +79,13 @@ def fitted_to(bundle: Bundle, dataset: Dataset, *, split: str) -> Dataset:
             _log.warning("%s", t(message, name=dataset.name, modality=t(m)))
     for m in features:
         trained, here = (bundle.extractors or {}).get(m), dataset.provenance.get(m)
-        if trained and here and (trained.digest, trained.layers) != (here.digest, here.layers):
+        if trained and here and trained != here:
             message = (
                 "{name}: the {modality} features were made by {got}, the model was trained on those of {expected}; "
-                "features of different weights cannot be mixed. Extract them again with {expected}: trisent extract"
+                "they cannot be mixed. Extract them again like those: trisent extract"
             )
-            described = [f"{p.weights} (sha256 {p.digest[:12]}, layers {p.layers})" for p in (here, trained)]
-            raise DataError(t(message, name=dataset.name, modality=t(m), got=described[0], expected=described[1]))
+            made = {"got": described(here), "expected": described(trained)}
+            raise DataError(t(message, name=dataset.name, modality=t(m), **made))
     return replace(dataset, features=features)
 
 

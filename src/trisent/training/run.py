@@ -199,6 +199,7 @@ def train_on(
         synthetic=data.synthetic,
         licence="CC0-1.0 (made of synthetic data)" if data.synthetic else "that of the data set it was trained on",
         seed=config.seed,
+        pooled=tuple(m for m, s in data.features.items() if s.lengths.max(initial=0) == 1),
         cleaning=prepared.cleaning if prepared.cleaning.changes_values else None,
     )
     record = {

@@ -38,10 +38,11 @@ def find(name_or_id_or_folder: str | Path, *, models_dirs: Sequence[Path] | None
         return use_placed(folder, entry or known(folder.resolve().name))
     if is_folder(name_or_id_or_folder):
         return None
-    if (named := entry or listed(wanted)) is not None:
-        for models in models_folders() if models_dirs is None else models_dirs:
-            if weights_files(models / named.name, entry):
-                return use_placed(models / named.name, entry)
+    named = entry or listed(wanted)
+    name = named.name if named else wanted
+    for models in models_folders() if models_dirs is None else models_dirs:
+        if (named or not is_hub_id(wanted)) and weights_files(models / name, entry):
+            return use_placed(models / name, entry)
     if entry is None:
         return _find_uncatalogued(wanted) if is_hub_id(wanted) else None
     return find_cached(entry)
