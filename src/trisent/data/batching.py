@@ -48,6 +48,7 @@ class Tokens:
 class Examples:
     """Labelled utterances of a data set, taken by number: all that training and evaluation ask of it.
 
+    `labels` are on the data set's own scale, those of a batch are stretched to -3 … 3, which models judge on.
     Features stay where they are, in memory or mapped; a batch copies its own rows.
 
     Args:
@@ -76,6 +77,7 @@ class Examples:
         self._gathering = {m: Gathering(s, self._cleaning, modality=m) for m, s in self._features.items()}
         self._rows = self._index  # which utterances of the gatherings ours are
         self.labels: Floats = dataset.sentiment[self._index].astype(np.float32)
+        self.stretch = dataset.stretch
         unknown = np.flatnonzero(~np.isfinite(self.labels))
         if len(unknown):
             message = "{name}: {count} of {n} utterances have no sentiment, first {ids}. See: trisent data audit"
@@ -110,7 +112,7 @@ class Examples:
         for modality, gathering in self._gathering.items():
             values[modality], masks[modality] = gathering.padded(self._rows[chosen])
         pieces = (None, None) if self._tokens is None else self._tokens.padded(self._index[chosen])
-        return Batch(values, masks, torch.from_numpy(self.labels)[index], *pieces)
+        return Batch(values, masks, torch.from_numpy(self.labels)[index] * self.stretch, *pieces)
 
     def passes(self, batch_size: int) -> Sequence[Tensor]:
         """Divide all utterances into batches that fit into memory, of `batch_size` at most.

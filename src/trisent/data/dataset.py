@@ -105,7 +105,7 @@ class Dataset:
         texts: what is said, "" where unknown.
         videos: which video an utterance is from, "" where unknown.
         spans: start and end in its video [utterances, 2], seconds, NaN where unknown.
-        scale: lowest and highest sentiment; SIMS has -1 and 1.
+        scale: lowest and highest sentiment; SIMS has -1 and 1, which models see stretched to -3 and 3.
         provenance: where features come from, by modality, where known.
         preset: whose extractors made them, where known.
         synthetic: made of random numbers.
@@ -129,6 +129,12 @@ class Dataset:
     preset: str | None = None
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def stretch(self) -> float:
+        """Return by how much sentiment is stretched to fill the range of models and classes: 1, and 3 for SIMS."""
+        low, high = self.scale
+        return SENTIMENT_MAX / max(-low, high)
 
     def __post_init__(self) -> None:
         n = len(self.ids)

@@ -12,6 +12,7 @@ import numpy as np
 
 from trisent.data.dataset import EMOTIONS, SENTIMENT, Dataset
 from trisent.errors import DataError
+from trisent.evaluation.classes import like_sims
 from trisent.features.layouts import SPLIT_NAMES, seconds
 from trisent.i18n import t
 from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN, Floats
@@ -19,6 +20,8 @@ from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN, Floats
 # name of a label -> the column it is in; SIMS judges what is said, heard and seen alone
 LABEL_COLUMNS = {SENTIMENT: "label", "text": "label_T", "audio": "label_A", "video": "label_V"}
 LABEL_COLUMNS |= {emotion: emotion for emotion in EMOTIONS}
+
+SIMS_SCALE = (-1.0, 1.0)
 
 # our word for a column -> what it may be called, in lower case, the better names first
 EMOTION_WORDS: dict[str, tuple[str, ...]] = {
@@ -140,11 +143,11 @@ def _split(row: Row, wrong: _Complaints) -> str:
 
 
 def _scale_of(labels: Mapping[str, Floats]) -> tuple[float, float]:
-    """SIMS labels each modality alone, and goes from -1 to 1."""
+    """CH-SIMS labels each modality alone, or in steps of 0.2, and goes from -1 to 1."""
     sentiment = labels[SENTIMENT]
     alone = any(np.isfinite(labels[m]).any() for m in ("text", "audio", "video") if m in labels)
     small = not (np.abs(sentiment[np.isfinite(sentiment)]) > 1).any()
-    return (-1.0, 1.0) if alone and small else (SENTIMENT_MIN, SENTIMENT_MAX)
+    return SIMS_SCALE if (alone and small) or like_sims(sentiment) else (SENTIMENT_MIN, SENTIMENT_MAX)
 
 
 def lost_in_tables(dataset: Dataset) -> tuple[str, ...]:

@@ -42,3 +42,15 @@ def sims_classes(sentiment: Numbers, count: int) -> Classes:
     edges = np.array(SIMS_EDGES[count], np.float32)
     clipped = np.clip(sentiment, -1, 1).astype(np.float32)
     return np.searchsorted(edges, clipped, side="left").astype(np.int64)
+
+
+def like_sims(sentiment: NDArray[np.floating]) -> bool:
+    """Say whether labels are those of CH-SIMS by their values: multiples of 0.2 that reach 1 or -1 and no further.
+
+    >>> like_sims(np.float32([-1, 0.4, 0.0])), like_sims(np.float32([-1, 0.5])), like_sims(np.float32([-1, 0, 1]))
+    (True, False, False)
+    """
+    fifths = 5 * sentiment[np.isfinite(sentiment)]
+    if not len(fifths) or np.abs(fifths).max() != 5 or not np.allclose(fifths, np.rint(fifths), atol=1e-3):
+        return False
+    return bool((np.rint(fifths) % 5 != 0).any())  # -1, 0 and 1 alone are classes of something

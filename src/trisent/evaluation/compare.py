@@ -160,4 +160,5 @@ def _take(predictions: Predictions, order: np.ndarray) -> Predictions:
         pick(predictions.videos),
         None if predictions.probabilities is None else predictions.probabilities[order],
         {name: tuple(cells[i] for i in order) for name, cells in predictions.columns.items()},
+        predictions.stretch,
     )

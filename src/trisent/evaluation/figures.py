@@ -152,8 +152,8 @@ def _sims_figures() -> Iterable[Figure]:
 
 
 def true_class_index(x: Predictions) -> Classes:
-    """Return the index 0..6 of the labels' classes, rounded half to even."""
-    return rounded_classes(x.truth, 3) + 3
+    """Return the index 0..6 of the labels' classes, rounded half to even; stretched where they need it."""
+    return rounded_classes(x.truth * x.stretch, 3) + 3
 
 
 def _probability_terms(x: Predictions) -> Numbers:

@@ -31,6 +31,7 @@ class Predictions:
         videos: the video of each utterance; None when that is not known.
         probabilities: of the classes -3..3, float64 [n, 7]; None when the model gave none.
         columns: whatever else the source said of each utterance, as text, by name.
+        stretch: by how much labels are stretched to those classes: 1, and 3 for labels of CH-SIMS.
     """
 
     predicted: Numbers
@@ -39,6 +40,7 @@ class Predictions:
     videos: tuple[str, ...] | None
     probabilities: Numbers | None
     columns: dict[str, tuple[str, ...]]
+    stretch: float = 1.0
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -52,6 +54,7 @@ def predictions_of(
     videos: Sequence[str] | None = None,
     probabilities: ArrayLike | None = None,
     columns: dict[str, tuple[str, ...]] | None = None,
+    stretch: float = 1.0,
 ) -> Predictions:
     """Check predictions and labels and put them together; videos are read out of the ids when those name them.
 
@@ -79,6 +82,7 @@ def predictions_of(
         None if groups is None else tuple(map(str, groups)),
         None if probabilities is None else _probabilities(probabilities, len(y)),
         dict(columns or {}),
+        stretch,
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -13,7 +14,9 @@ from trisent.types import CLASS_NAMES, Floats
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """What a model said of utterances, in their order: `sentiment` [n] and `probabilities` of the classes [n, 7]."""
+    """What a model said of utterances, in their order: `sentiment` [n] on the scale of their labels, and
+    `probabilities` of the classes [n, 7].
+    """
 
     sentiment: Floats
     probabilities: Floats
@@ -44,7 +47,7 @@ def judge(
     if accelerator:
         answers = accelerator.reduce(answers, "sum")
     said = answers.cpu().numpy()
-    return Judged(said[:, 0], said[:, 1:])
+    return Judged(np.divide(said[:, 0], data.stretch, dtype=np.float32), said[:, 1:])
 
 
 def evaluate(model: nn.Module, data: Examples, *, batch_size: int = 1024) -> Scores:

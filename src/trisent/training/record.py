@@ -40,6 +40,7 @@ def predictions_on(dataset: Dataset, index: NDArray[np.int64], judged: Judged) -
         ids=[dataset.ids[i] for i in index],
         videos=[videos[i] or dataset.ids[i] for i in index] if any(videos) else None,
         probabilities=judged.probabilities,
+        stretch=dataset.stretch,
         columns={} if lengths is None else {"length": tuple(str(lengths[i]) for i in index)},
     )
 

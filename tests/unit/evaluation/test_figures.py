@@ -227,6 +227,12 @@ def test_calibration_is_the_gap_between_confidence_and_accuracy_bin_by_bin() -> 
     assert FIGURES["acc7_argmax"].of(predictions)[0] == np.mean(probabilities.argmax(axis=1) == truth)
 
 
+def test_the_most_probable_class_of_a_stretched_label_is_that_of_three_times_the_label() -> None:
+    y, probabilities = [-1.0, -0.4, 0.2, 0.4], np.eye(7)[[0, 2, 4, 5]]
+    predictions = predictions_of(y, y, probabilities=probabilities, stretch=3.0)
+    assert FIGURES["acc7_argmax"].of(predictions)[0] == 3 / 4  # of -3, -1.2, 0.6 and 1.2 the last is +1, not +2
+
+
 @pytest.mark.parametrize(
     ("probabilities", "reason"),
     [(np.zeros((2, 3)), "shape"), (np.full((2, 7), 1.0), "softmax"), (np.full((2, 7), np.nan), "finite")],

@@ -115,6 +115,22 @@ def test_a_feature_store_trains_and_the_bundle_knows_whose_extractors_made_it(tm
     assert result.bundle.scores["valid"].corr > 0.7
 
 
+def test_labels_of_sims_are_learnt_stretched_and_judged_on_their_own_scale(tmp_path: Path):
+    told = {}
+    for name, factor in (("sims", 1), ("mosei", 3)):
+        data = sequences_of(80)
+        labels = np.rint(data.sentiment * 5 / 3).astype(np.float32) / np.float32(5) * np.float32(factor)
+        store = write_store_of(replace(data, labels={"sentiment": labels}), tmp_path / name)
+        train(
+            store, out=tmp_path / f"run {name}", config=config(), model="gated", model_config={"hidden": 8, "heads": 2}
+        )
+        told[name] = np.genfromtxt(tmp_path / f"run {name}" / "predictions-valid.csv", delimiter=",", skip_header=1)
+    assert load_bundle(tmp_path / "run sims")[0].data["scale"] == [-1.0, 1.0]
+    sentiment, probabilities = slice(2, 3), slice(3, 10)
+    np.testing.assert_allclose(told["sims"][:, sentiment] * 3, told["mosei"][:, sentiment], atol=1e-5)
+    np.testing.assert_allclose(told["sims"][:, probabilities], told["mosei"][:, probabilities], atol=1e-5)
+
+
 def test_an_utterance_without_sentiment_stops_training_before_it_begins(tmp_path: Path):
     folder = write_store_of(sequences_of(40, bad=4), tmp_path / "store")
     with pytest.raises(DataError, match=r"1 of 20 utterances have no sentiment, first v4"):

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from trisent.data.dataset import SENTIMENT, Dataset, Sequences
 from trisent.data.provenance import preset_of
 from trisent.data.resplit import video_in
+from trisent.data.rows import SIMS_SCALE
 from trisent.errors import DataError
+from trisent.evaluation.classes import like_sims
 from trisent.features.index import WORDS
 from trisent.features.part import DTYPES, Dtype
 from trisent.features.shards import Shard, write_shard
@@ -54,6 +56,9 @@ def read(path: Path) -> Dataset:
     whole = _whole_videos(videos, files)
     spans = [_span(u) if video in whole else _NOWHERE for u, video in zip(utterances, videos, strict=True)]
     words = (path / WORDS).is_file() and (path / WORDS).stat().st_size
+    notes = [t("the times of words stay in the store")] if words else []
+    if like_sims(store.labels):
+        notes.append(t("labels are multiples of 0.2 from -1 to 1: taken for those of CH-SIMS"))
     provenance = {m: p for m, p in store.provenance.items() if p != _UNKNOWN}
     return Dataset(
         name=path.resolve().name,
@@ -67,7 +72,8 @@ def read(path: Path) -> Dataset:
         spans=np.array(spans, np.float32).reshape(len(spans), 2),
         provenance=provenance,
         preset=preset_of(provenance),
-        notes=(t("the times of words stay in the store"),) if words else (),
+        scale=SIMS_SCALE if like_sims(store.labels) else (SENTIMENT_MIN, SENTIMENT_MAX),
+        notes=tuple(notes),
     )
 
 
@@ -212,7 +218,7 @@ def _lost(dataset: Dataset) -> tuple[str, ...]:
     lost = []
     if others := ", ".join(name for name in dataset.labels if name != SENTIMENT):
         lost.append(t("of the labels only sentiment is kept, not {others}", others=others))
-    if dataset.scale != (SENTIMENT_MIN, SENTIMENT_MAX):
+    if (dataset.scale == SIMS_SCALE) != like_sims(dataset.sentiment):
         low, high = dataset.scale
         lost.append(t("that sentiment goes from {low:g} to {high:g} is not kept", low=low, high=high))
     if dataset.synthetic:
