@@ -37,6 +37,11 @@ def show_summary(summary: "Summary") -> None:
             message = "{modality}: {dim} wide, computed in {precision} with {backend}"
             precision, backend = summary.precision[modality], summary.backend[modality]
             typer.echo(t(message, modality=t(modality), dim=dim, precision=precision, backend=backend))
+        if summary.unseen[modality]:
+            reasons = {"text": t("no words"), "audio": t("no sound"), "video": t("no face or no picture")}
+            message = "{modality}: nothing for {count} of {n} utterances ({reason})"
+            said = {"count": summary.unseen[modality], "n": summary.utterances, "reason": reasons[modality]}
+            typer.echo(t(message, modality=t(modality), **said))
 
 
 def summary_to_json(summary: "Summary") -> dict[str, Any]:
@@ -51,6 +56,7 @@ def summary_to_json(summary: "Summary") -> dict[str, Any]:
         "times_real_time": round(_times(summary), 3),
         "workers": summary.workers,
         "dims": dict(summary.dims),
+        "unseen": dict(summary.unseen),
         "precision": dict(summary.precision),
         "backend": dict(summary.backend),
         "digest": summary.digest,

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trisent.errors import DataError, UsageError
 from trisent.extractors.base import Extractor
 from trisent.features.assembly import Assembly
@@ -63,6 +65,7 @@ class Summary:
         elapsed_s: of this run.
         failures: the whole ledger.
         dims: width of each modality's features.
+        unseen: utterances that did not fail and have no step of a modality: no face, no sound, no words.
         workers: processes.
         precision, backend: what was computed with, by modality.
         digest: of the store.
@@ -75,6 +78,7 @@ class Summary:
     elapsed_s: float
     failures: tuple[Failure, ...]
     dims: Mapping[Modality, int]
+    unseen: Mapping[Modality, int]
     workers: int
     precision: Mapping[Modality, str]
     backend: Mapping[Modality, str]
@@ -145,14 +149,18 @@ def extract(
     if others := sorted(set(store.ids) - set(work.order)):
         message = "{out}: also holds {count} utterances that are not in these sources, such as {id}; they stay"
         _log.warning("%s", t(message, out=out, count=len(others), id=others[0]))
+    failures = tuple(store.failures())
+    failed_ids = {failure.id for failure in failures}
+    well = np.array([i not in failed_ids for i in store.ids], np.bool_)
     return Summary(
         out=out,
         utterances=len(store),
         extracted=done - failed,
         hours=hours,
         elapsed_s=time.monotonic() - begun_s,
-        failures=tuple(store.failures()),
+        failures=failures,
         dims=store.dims,
+        unseen={m: int((well & ~store.visible(m)).sum()) for m in store.dims},
         workers=workers,
         precision={m: str(track.settings["precision"]) for m, track in tracks.items()},
         backend={m: str(track.settings["backend"]) for m, track in tracks.items()},

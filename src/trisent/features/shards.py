@@ -110,6 +110,11 @@ class MappedShard:
         times, mask = self._steps
         return Features(self._read(first, last), times[first:last].copy(), mask[first:last].copy())
 
+    def visible(self) -> NDArray[np.bool_]:
+        """Say of each utterance whether any of its steps could be seen."""
+        seen_before = np.concatenate([[0], np.cumsum(self._steps[1])])[self.offsets]
+        return np.diff(seen_before) > 0
+
     def in_order(self) -> Iterator[Features]:
         """Read the features of all utterances in the order of the file, many at a time."""
         first, (times, mask) = 0, self._steps

@@ -186,6 +186,18 @@ class FeatureStore:
         layers = len(self.provenance[modality].layers) or 1
         return features.values.reshape(len(features.values), layers, self.dims[modality] // layers)
 
+    def visible(self, modality: Modality) -> NDArray[np.bool_]:
+        """Say of each utterance whether there is a step of this modality to be seen [utterances].
+
+        Raises:
+            DataError: the store has no track of this modality.
+        """
+        found = np.zeros(len(self._track(modality)), np.bool_)
+        for shard in self._shards[modality]:
+            rows = self._order(shard)
+            found[rows[rows >= 0]] = shard.visible()[rows >= 0]
+        return found
+
     def pooled(self, modality: Modality) -> tuple[Floats, NDArray[np.bool_]]:
         """Average every utterance's visible steps, reading the shards once, in the order of their bytes.
 

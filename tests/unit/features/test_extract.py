@@ -57,6 +57,18 @@ def test_every_clip_has_what_the_extractors_give_for_it(clips: Path, named: dict
         assert pictures.mask.all()
 
 
+def test_the_summary_tells_how_many_utterances_have_nothing_of_a_modality(
+    data: Path, named: dict[str, str], tmp_path: Path
+) -> None:
+    rows = read_labels(data)
+    rows[4][2] = " "
+    write_labels(data, rows)
+    for row in rows[:3]:
+        media.write(data / "Raw" / str(row[0]) / f"{row[1]}.mp4", sound=media.tone(1.0))
+    summary = extract([data], tmp_path / "out", settings(named))
+    assert (summary.failures, dict(summary.unseen)) == ((), {"text": 1, "audio": 0, "video": 3})
+
+
 def test_two_processes_give_the_same_bytes_as_one(clips: Path, named: dict[str, str], tmp_path: Path) -> None:
     one = extract([clips], tmp_path / "one", settings(named))
     two = extract([clips], tmp_path / "two", settings(named, workers=2))
@@ -264,7 +276,7 @@ def test_a_file_that_is_not_there_makes_no_store(named: dict[str, str], tmp_path
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes on Windows")
 def test_a_pipe_among_the_videos_is_told_and_nobody_waits_for_it(named: dict[str, str], tmp_path: Path) -> None:
-    media_files.talk(tmp_path / "data.mp4", seconds=0.4)
+    media.talk(tmp_path / "data.mp4", seconds=0.4)
     (tmp_path / "videos").mkdir()
     os.mkfifo(tmp_path / "videos" / "pipe.mp4")
     (tmp_path / "list.csv").write_text("path,start,end\ndata.mp4,0,0.4\n")
