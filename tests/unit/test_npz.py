@@ -1,6 +1,8 @@
 """The guide's folder of npz files: what is read, what is refused, and in which words."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -291,3 +293,15 @@ def test_a_preset_is_taken_from_the_request_but_not_against_the_data(tmp_path: P
         settle_preset(data, "pretrained")
     with pytest.raises(UsageError, match="no preset is called 'best'; there are: embedded, pretrained"):
         settle_preset(data, "best")
+
+
+def test_an_array_that_claims_more_than_any_memory_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    claimed = {"descr": "<f4", "fortran_order": False, "shape": (10**8, 10**8)}
+    np.lib.format.write_array_header_1_0(header, claimed)
+    with zipfile.ZipFile(tmp_path / "train.npz", "w") as archive:
+        archive.writestr("text_features.npy", header.getvalue())
+    for name in ("val", "test"):
+        np.savez(tmp_path / f"{name}.npz", labels=np.zeros(1))
+    with pytest.raises(DataError, match=r"train\.npz cannot be read as \.npz: .*allocate"):
+        read(tmp_path)

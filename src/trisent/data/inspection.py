@@ -11,14 +11,13 @@ import numpy as np
 from trisent.data.audit.published import SHA256, sha256_of
 from trisent.data.csd.files import Csd
 from trisent.data.readers import recognise
-from trisent.data.safe_pickle import load
+from trisent.data.safe_pickle import PICKLES, load
 from trisent.errors import DataError
 from trisent.features.store import FeatureStore
 from trisent.i18n import t
 
-_PICKLES = (".pkl", ".pickle", ".p")
 _TABLES = (".csv", ".tsv", ".jsonl")
-_SUFFIXES = (*_PICKLES, *_TABLES, ".npz", ".csd")
+_SUFFIXES = (*PICKLES, *_TABLES, ".npz", ".csd")
 _STORE = "store.json"
 _DEEP = 4  # levels of a pickle that are listed
 _PARTS = 200  # of a file
@@ -97,7 +96,7 @@ def _parts(file: Path) -> Iterator[Part]:
         yield from _npz_parts(file)
     elif file.suffix == ".csd":
         yield from _csd_parts(file)
-    elif file.suffix in _PICKLES:
+    elif file.suffix in PICKLES:
         yield from _pickle_parts("", load(file), depth=0)  # maps the file: arrays are not read
     elif file.suffix in _TABLES:
         with file.open("rb") as lines:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from trisent.data.dataset import Dataset
+from trisent.data.safe_pickle import PICKLES
+from trisent.data.safe_pickle import load as load_pickle
 from trisent.errors import DataError, UsageError
 from trisent.i18n import t
 
@@ -60,6 +62,8 @@ def read(path: Path) -> Dataset:
     """
     format = recognise(path)
     if format is None:
+        if path.is_file() and path.suffix.lower() in PICKLES:
+            load_pickle(path)  # one that was cut off says so
         raise DataError(_unknown(path))
     return _module(format).read(path)
 

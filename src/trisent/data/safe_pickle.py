@@ -19,6 +19,8 @@ from trisent.i18n import t
 MAX_BYTES = 64 << 30
 MAX_CONTAINERS = 4_000_000
 MAX_DEPTH = 64
+PICKLES = (".pkl", ".pickle", ".p")
+"""Suffixes of files that are certainly meant to be pickles."""
 
 _SCALARS = frozenset({str, bytes, memoryview, int, float, complex, bool, type(None)})
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset})

@@ -1,6 +1,7 @@
 """Which format a path is, and what is said when it is none."""
 
 import importlib
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,10 @@ def test_what_is_no_data_set_is_refused_with_what_is_there_and_what_could_be(tmp
 def test_an_empty_folder_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="found: nothing"):
         read(tmp_path)
+
+
+def test_a_pickle_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    content = pickle.dumps({"train": {"text": list(range(1000))}})
+    (tmp_path / "aligned_50.pkl").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"ends too early.*copy it again"):
+        read(tmp_path / "aligned_50.pkl")

@@ -204,7 +204,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:  # arrays of any dtype until t
                 with archive:
                     return {name: archive[name] for name in archive.files}
         reason = t("it holds a single array")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "allow_pickle" in reason:
             reason = t("it holds Python objects; save plain arrays of numbers instead, padding what is ragged")

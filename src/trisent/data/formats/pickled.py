@@ -11,7 +11,7 @@ import numpy as np
 
 from trisent.data.dataset import EMOTIONS, SENTIMENT, Sequences
 from trisent.data.padding import Piece, Stored, unpad
-from trisent.data.safe_pickle import UnsafePickleError, load, looks_pickled, peek
+from trisent.data.safe_pickle import PICKLES, UnsafePickleError, load, looks_pickled, peek
 from trisent.errors import DataError
 from trisent.features.layouts import SPLIT_NAMES
 from trisent.i18n import t
@@ -56,7 +56,7 @@ def _outline(path: Path, _time: int, _size: int) -> Outline | None:
     except UnsafePickleError:
         # In protocols 0 and 1 a text may look like a pickle: "clip_id" names something as "cos" does.
         with path.open("rb") as file:
-            certain = file.read(1) == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".p")
+            certain = file.read(1) == b"\x80" or path.suffix.lower() in PICKLES
         return Outline(refused=True) if certain else None
     except DataError:
         return None
