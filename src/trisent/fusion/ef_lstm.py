@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from trisent.fusion.batch import Batch, Output
-from trisent.fusion.encoders import align, last
+from trisent.fusion.encoders import align, last, states
 from trisent.fusion.headed import HeadedFusion
 from trisent.fusion.inputs import Inputs, check_counts, check_shares
 from trisent.fusion.outputs import make_head
@@ -63,6 +63,5 @@ class EarlyFusionLSTM(HeadedFusion):
         visible = {m: mask.unsqueeze(2).to(aligned.values[m].dtype) for m, mask in aligned.masks.items()}
         x = torch.cat([part for m in self.dims for part in (aligned.values[m], visible[m])], dim=2)
         # Padding comes after the last step, and an LSTM does not look ahead.
-        states = last(self.lstm(x)[0], aligned.steps)
-        output: Output = self.head(self.fuse(states))
+        output: Output = self.head(self.fuse(last(states(self.lstm, x), aligned.steps)))
         return output

@@ -1,11 +1,13 @@
 """From steps to what fusion models combine: a vector an utterance, or steps that modalities have in common."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from trisent.compute import native_bf16
 from trisent.errors import UsageError
 from trisent.fusion.batch import Batch
 from trisent.fusion.inputs import Inputs, Steps, check_counts
@@ -54,12 +56,24 @@ class UtteranceEncoder(nn.Module):
             encoder, values, mask = self.encoders[m], steps.values[m], steps.masks[m]
             if isinstance(encoder, nn.LSTM):
                 packed, visible = move_forward(values, mask)
-                vector = last(encoder(packed)[0], visible)
+                vector = last(states(encoder, packed), visible)
             else:
                 vector = encoder(values[:, 0])
             present[m] = steps.present(m)
             vectors[m] = vector.masked_fill(~present[m].unsqueeze(1), 0.0)
         return vectors, present
+
+
+def states(lstm: nn.LSTM, values: Tensor) -> Tensor:
+    """Give the state after each step [utterances, steps, hidden], in bf16 only where the processor multiplies that.
+
+    On other CPUs torch has no LSTM in bf16, and mixed precision would end in an error.
+    """
+    on_cpu = values.device.type == "cpu"
+    exact = on_cpu and torch.is_autocast_enabled("cpu") and not native_bf16(values.device)
+    with torch.autocast("cpu", enabled=False) if exact else nullcontext():
+        read: Tensor = lstm(values)[0]
+    return read
 
 
 def move_forward(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
