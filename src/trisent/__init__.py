@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trisent.data.batching import Examples
     from trisent.data.dataset import Dataset
     from trisent.data.readers import read
-    from trisent.errors import BundleError, DataError, MediaError, TrisentError, UsageError, WeightsError
+    from trisent.errors import BundleError, DataError, MediaError, TrainingError, TrisentError, UsageError, WeightsError
     from trisent.evaluation.metrics import Scores, scores
     from trisent.extractors.audio import Wav2VecAudioExtractor
     from trisent.extractors.face import FaceVideoExtractor
@@ -53,6 +53,7 @@ _HOMES = {
     "ResNetVideoExtractor": "trisent.extractors.resnet",
     "Scores": "trisent.evaluation.metrics",
     "TrainConfig": "trisent.training",
+    "TrainingError": "trisent.errors",
     "TrisentError": "trisent.errors",
     "UsageError": "trisent.errors",
     "Utterance": "trisent.types",
@@ -91,6 +92,7 @@ __all__ = [
     "ResNetVideoExtractor",
     "Scores",
     "TrainConfig",
+    "TrainingError",
     "TrisentError",
     "UsageError",
     "Utterance",

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -111,7 +112,13 @@ def save_bundle(
         parts: further files that the bundle cannot do without, such as those of its text encoder: name -> content.
         extra: further files, name -> content, such as history.json; a README.md among them replaces the model card.
     """
-    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
+    # A clone each: parts of a model may share weights, and safetensors refuses tensors that share memory.
+    weights = save(
+        {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in model.state_dict().items()
+        }
+    )
     named = {_WEIGHTS: weights, **(parts or {})}
     if bundle.cleaning is not None:
         named[_CLEANING] = (json.dumps(bundle.cleaning.to_json(), allow_nan=False) + "\n").encode()

@@ -4,6 +4,7 @@
     ├── MediaError              a file could not be decoded
     ├── WeightsError            weights are missing, wrong, or could not be fetched
     ├── DataError               a data set is missing something or holds nonsense
+    ├── TrainingError           training came to nothing
     ├── BundleError             a bundle is broken or does not fit the request
     └── UsageError              the request itself makes no sense; exit code 2
 
@@ -27,6 +28,10 @@ class WeightsError(TrisentError):
 
 class DataError(TrisentError):
     """A data set is missing, incomplete or inconsistent."""
+
+
+class TrainingError(TrisentError):
+    """Training came to nothing: its loss or its judgements are no longer numbers."""
 
 
 class BundleError(TrisentError):

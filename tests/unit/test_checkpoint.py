@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from trisent import checkpoint
 from trisent.checkpoint import Bundle, find_bundle, load_bundle, save_bundle, shipped_bundles
@@ -160,3 +161,11 @@ def test_a_name_finds_a_shipped_bundle_and_a_path_never_does(tmp_path: Path, mon
     assert find_bundle(Path("small")) == Path("small")
     with pytest.raises(BundleError, match=r"large is not a bundle.*one of: small"):
         load_bundle("large")
+
+
+def test_parts_of_a_model_may_share_weights(tmp_path: Path):
+    bundle, fusion = saved(tmp_path)
+    fusion.add_module("again", fusion.project)
+    save_bundle(tmp_path, bundle, fusion)
+    kept = load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(x, kept[f"again.{name}"]) for name, x in fusion.project.state_dict().items())

@@ -187,3 +187,17 @@ def test_training_heads_twice_gives_the_same_weights() -> None:
         train_regression(head, rows, labels, HeadConfig(epochs=2, batch_size=32))
         states.append(head.state_dict())
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def test_features_as_huge_as_float32_allows_keep_a_finite_scale() -> None:
+    rows = torch.randn(20, 4) * 1e37
+    head = RegressionHead(dim=4, hidden=8, members=2)
+    head.ensemble.fit_scale(rows)
+    assert torch.allclose(head.ensemble.std.double(), rows.double().std(dim=0), rtol=1e-5)
+    assert head.estimate(rows).mean.isfinite().all()
+
+
+def test_a_head_that_is_never_wrong_on_valid_does_not_become_infinitely_sure() -> None:
+    head, rows = RegressionHead(dim=4, hidden=8, members=2), torch.randn(20, 4)
+    calibrate_variance(head, rows, head.estimate(rows).mean.detach())
+    assert (head.estimate(rows).variance > 0).all()

@@ -34,7 +34,11 @@ def _list_models(wanted: bool) -> None:
     table.add_column(t("fusion model"), no_wrap=True)
     table.add_column(t("what it is"))
     for name in fusion_models():
-        table.add_row(name, (fusion_class(name).__doc__ or "").strip().partition("\n")[0])
+        try:
+            said = (fusion_class(name).__doc__ or "").strip().partition("\n")[0]
+        except UsageError as error:  # of another package; the others can be used all the same
+            said = str(error)
+        table.add_row(name, said)
     output().print(table)
     raise typer.Exit
 

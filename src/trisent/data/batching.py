@@ -185,13 +185,22 @@ def batches(
 
     Args:
         lengths: steps of each utterance [utterances].
-        batch_size: utterances a batch; the last may have fewer.
+        batch_size: utterances a batch; the last may have fewer, but is not a single one, of which models that look at
+            the whole batch could learn nothing.
         generator: torch's own unless said otherwise.
     """
     order = torch.randperm(len(lengths), generator=generator)
     if not len(lengths) or lengths.min() == lengths.max():
-        return torch.split(order, batch_size)
+        return _divided(order, batch_size)
     steps = torch.from_numpy(lengths)
     sorted_windows = [w[torch.argsort(steps[w], stable=True)] for w in torch.split(order, _WINDOW * batch_size)]
-    divided = [batch for window in sorted_windows for batch in torch.split(window, batch_size)]
+    divided = [batch for window in sorted_windows for batch in _divided(window, batch_size)]
     return [divided[i] for i in torch.randperm(len(divided), generator=generator).tolist()]
+
+
+def _divided(order: Tensor, batch_size: int) -> Sequence[Tensor]:
+    parts = list(torch.split(order, batch_size))
+    if len(parts) > 1 and len(parts[-1]) == 1 and batch_size > 2:
+        two = torch.cat(parts[-2:])
+        parts[-2:] = [two[:-2], two[-2:]]
+    return parts

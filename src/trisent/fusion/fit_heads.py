@@ -13,6 +13,7 @@ from trisent.fusion.heads import EmotionHead, Ensemble, RegressionHead
 logger = logging.getLogger(__name__)
 
 _LOG_VARIANCE_RANGE = (-6.0, 3.0)  # a standard deviation of 0.05 to 4.5 sentiments; keeps the first steps finite
+_SMALLEST_CALIBRATION = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ def calibrate_variance(head: RegressionHead, rows: Tensor, labels: Tensor) -> No
     """Scale the variances so that, on rows not trained on, squared errors are as large as they say."""
     head.calibration.fill_(1.0)
     said = head.estimate(rows)
-    head.calibration.copy_(((said.mean - labels) ** 2 / said.variance).mean())
+    # A head that is never wrong there would be infinitely sure, and no other could be heard beside it.
+    head.calibration.copy_(((said.mean - labels) ** 2 / said.variance).mean().clamp(min=_SMALLEST_CALIBRATION))
 
 
 @torch.inference_mode()

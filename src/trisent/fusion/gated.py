@@ -28,7 +28,7 @@ from trisent.fusion.headed import HeadedFusion
 from trisent.fusion.inputs import Inputs, Steps, check_counts, check_shares
 from trisent.fusion.outputs import make_head
 from trisent.i18n import t
-from trisent.types import Modality
+from trisent.types import MODALITIES, Modality
 
 
 class LayerMix(nn.Module):
@@ -90,9 +90,9 @@ class GatedFusion(HeadedFusion):
         check_counts(hidden=hidden, fused=fused)
         check_shares(dropout=dropout)
         self.inputs = Inputs(dims, modality_dropout=modality_dropout)
-        counts = {m: int((layers or {}).get(m, 1)) for m in self.dims}
+        counts = _layer_counts(self.dims, {} if layers is None else layers)
         for m, dim in self.dims.items():
-            if counts[m] < 1 or dim % counts[m]:
+            if dim % counts[m]:
                 message = t(
                     "{modality} features are {dim} wide, which is not a multiple of {layers} layers",
                     modality=m,
@@ -148,3 +148,13 @@ class GatedFusion(HeadedFusion):
         """Tell how much each layer counts, for the modalities that have several; each list sums to 1."""
         mixes = {m: self.mix[m] for m in self.dims if m in self.mix}
         return {m: mix.logits.softmax(dim=0).tolist() for m, mix in mixes.items() if isinstance(mix, LayerMix)}
+
+
+def _layer_counts(dims: Mapping[Modality, int], layers: object) -> dict[Modality, int]:
+    """Give each modality's number of layers; what was asked for comes from a file or a command line."""
+    if isinstance(layers, Mapping) and set(layers) <= set(MODALITIES):
+        counts = {m: layers.get(m, 1) for m in dims}
+        if all(type(count) is int and count >= 1 for count in counts.values()):
+            return counts
+    raise UsageError(t("layers must name numbers of layers, such as {example}, got {got!r}",
+                       example="{text = 7}", got=layers))  # fmt: skip

@@ -39,8 +39,9 @@ class Ensemble(nn.Module):
 
     def fit_scale(self, rows: Tensor) -> None:
         """Remember mean and standard deviation of the training features [n, dim]; a dead dimension stays zero."""
-        self.mean.copy_(rows.mean(dim=0))
-        std = rows.std(dim=0)
+        exact = rows.double()  # the squares of huge features would be infinite
+        self.mean.copy_(exact.mean(dim=0))
+        std = exact.std(dim=0)
         self.std.copy_(torch.where(std > 1e-6, std, torch.inf))
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ What happens next is the model's own affair. The scaler is made of functions on 
 that a model may keep them at its top, as `concat` does, or inside `Inputs`, as the others do.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -208,6 +209,17 @@ def check_counts(**settings: int) -> None:
     for name, value in settings.items():
         if value < 1:
             raise UsageError(t("{name} must be at least 1, got {value}", name=name, value=value))
+
+
+def check_sizes(**settings: float) -> None:
+    """Refuse a setting that is negative, infinite or no number.
+
+    Raises:
+        UsageError: one is.
+    """
+    for name, value in settings.items():
+        if not 0 <= value < math.inf:
+            raise UsageError(t("{name} must be at least {least}, got {value}", name=name, least=0, value=value))
 
 
 def check_shares(**settings: float) -> None:

@@ -22,7 +22,7 @@ from trisent.errors import UsageError
 from trisent.fusion.batch import Batch, Output
 from trisent.fusion.fit_heads import calibrate_variance, regression_loss
 from trisent.fusion.heads import Ensemble, Head, RegressionHead, build_head
-from trisent.fusion.inputs import check_counts, check_dims, check_shares, check_width, in_order
+from trisent.fusion.inputs import check_counts, check_dims, check_shares, check_sizes, check_width, in_order
 from trisent.fusion.outputs import class_logits, labels_of
 from trisent.i18n import t
 from trisent.types import MODALITIES, SENTIMENT_MAX, SENTIMENT_MIN, Modality
@@ -71,10 +71,15 @@ class LateFusion(nn.Module):
             own = {"kind": "regression", "pooling": "mean", "trust": 1.0}
             sizes = {"hidden": hidden, "members": members, "dropout": dropout}
             heads = {m: {**own, "dim": dim, **sizes} for m, dim in in_order(dims).items()}
+        if prior_std is not None:
+            check_sizes(prior_std=prior_std)
         told = dict(heads or {})
         self.config: dict[str, Any] = {"heads": told, "prior_mean": prior_mean, "prior_std": prior_std}
         self._learns_prior = prior_mean is None or prior_std is None
-        known = torch.tensor([prior_mean or 0.0, (1.0 if prior_std is None else prior_std) ** 2], dtype=torch.float64)
+        known = torch.tensor(
+            [prior_mean or 0.0, max((1.0 if prior_std is None else prior_std) ** 2, _SMALLEST_VARIANCE)],
+            dtype=torch.float64,
+        )
         self.register_buffer("prior", known, persistent=self._learns_prior)  # otherwise the config has it
         self.heads = nn.ModuleDict(
             {m: build_head(c["kind"], {k: v for k, v in c.items() if k not in _OURS}) for m, c in told.items()}

@@ -22,7 +22,7 @@ from trisent.fusion.attention import Transformer
 from trisent.fusion.batch import Batch, Output
 from trisent.fusion.encoders import align, average
 from trisent.fusion.headed import HeadedFusion
-from trisent.fusion.inputs import Inputs, check_counts, check_shares
+from trisent.fusion.inputs import Inputs, check_counts, check_shares, check_sizes
 from trisent.fusion.outputs import make_head
 from trisent.types import Modality
 
@@ -91,6 +91,7 @@ class AdaptationGate(HeadedFusion):
         super().__init__(locals())
         check_counts(hidden=hidden, fused=fused, steps=steps)
         check_shares(dropout=dropout)
+        check_sizes(beta=beta)
         self.inputs = Inputs(dims, modality_dropout=modality_dropout)
         self.steps = steps
         self.leader: Modality = next(iter(self.dims))

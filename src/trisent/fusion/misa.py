@@ -29,7 +29,7 @@ from trisent.fusion.attention import Transformer
 from trisent.fusion.batch import Batch, Output
 from trisent.fusion.encoders import UtteranceEncoder
 from trisent.fusion.headed import HeadedFusion
-from trisent.fusion.inputs import check_counts, check_shares
+from trisent.fusion.inputs import check_counts, check_shares, check_sizes
 from trisent.fusion.outputs import make_head
 from trisent.types import Modality
 
@@ -80,6 +80,7 @@ class SharedPrivateFusion(HeadedFusion):
         super().__init__(locals())
         check_counts(fused=fused)
         check_shares(dropout=dropout)
+        check_sizes(similarity=similarity, difference=difference, reconstruction=reconstruction)
         self.encoder = UtteranceEncoder(dims, hidden=hidden, encoder=encoder, modality_dropout=modality_dropout)
         self.similarity, self.difference, self.reconstruction = similarity, difference, reconstruction
         self.normalise = nn.ModuleDict({m: nn.Sequential(nn.ReLU(), nn.LayerNorm(hidden)) for m in self.dims})

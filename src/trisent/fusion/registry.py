@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from trisent.errors import UsageError
+from trisent.errors import TrisentError, UsageError, one_line
 from trisent.fusion.batch import Batch, Output
 from trisent.i18n import t
 
@@ -88,12 +88,12 @@ def fusion_class(name: str) -> type[nn.Module]:
         )
     try:
         kind: type[nn.Module] = models[name].load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever other people's code does when it is imported
         message = t(
             "the fusion model {name} of {package} cannot be imported: {reason}. Upgrade or remove that package.",
             name=name,
             package=_package(models[name]),
-            reason=error,
+            reason=one_line(error),
         )
         raise UsageError(message) from error
     return kind
@@ -117,7 +117,17 @@ def build(name: str, config: Mapping[str, Any]) -> nn.Module:
                 names=", ".join(parameters),
             )
             raise UsageError(message)
-    model = kind(**config)
+    try:
+        model = kind(**config)
+    except TrisentError:
+        raise
+    except Exception as error:  # whatever other people's code, or a setting of a kind nobody foresaw, brings about
+        message = t(
+            "the fusion model {name} cannot be made: {reason}",
+            name=name,
+            reason=f"{type(error).__name__}: {one_line(error)}",
+        )
+        raise UsageError(message) from error
     if not isinstance(model, nn.Module) or not isinstance(model, FusionModel):
         message = t("{name} is not a fusion model: it needs config and loss(output, batch)", name=kind.__name__)
         raise UsageError(message)

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from trisent.data.batching import Examples, batches
-from trisent.errors import TrisentError, UsageError
+from trisent.errors import TrainingError, TrisentError, UsageError
 from trisent.evaluation.metrics import scores
 from trisent.fusion.batch import Batch
 from trisent.fusion.registry import FusionModel
@@ -80,7 +80,7 @@ def fit(
     Of several processes only the first writes and calls `on_epoch`.
 
     Raises:
-        TrisentError: the loss is no longer a finite number.
+        TrainingError: the loss, or what the model says of valid, is no longer a finite number.
     """
     if not isinstance(model, FusionModel):
         raise UsageError(
@@ -116,16 +116,12 @@ def fit(
         if reports and len(reports) - History(tuple(reports), select=config.select).best.epoch >= config.patience:
             break
         loss = _one_epoch(learner, model, train, config, accelerator=accelerator, epoch=epoch)
-        if not np.isfinite(loss):
-            message = t(
-                "the training loss is {loss} in epoch {epoch}. Lower the learning rate: --lr {lr}",
-                loss=loss,
-                epoch=epoch,
-                lr=config.lr / 10,
-            )
-            raise TrisentError(message)
         with learner.averaged():
-            valid_scores = scores(judge(model, valid, accelerator=accelerator).sentiment, valid.labels)
+            said = judge(model, valid, accelerator=accelerator).sentiment
+            if not (np.isfinite(loss) and np.isfinite(said).all()):  # the last steps may be the fatal ones
+                message = "training diverged in epoch {epoch} (loss {loss}). Lower the learning rate: --lr {lr:g}"
+                raise TrainingError(t(message, loss=loss, epoch=epoch, lr=config.lr / 10))
+            valid_scores = scores(said, valid.labels)
             reports.append(EpochReport(epoch, loss, valid_scores))
             if History(tuple(reports), select=config.select).best.epoch == epoch:
                 best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}

@@ -24,6 +24,7 @@ from trisent.evaluation.writing import predictions_csv
 from trisent.fusion.batch import Batch
 from trisent.fusion.outputs import calibrate
 from trisent.fusion.registry import FusionModel, build
+from trisent.fusion.rehearsal import rehearse
 from trisent.i18n import t
 from trisent.seeding import seeded
 from trisent.training.config import TrainConfig
@@ -179,6 +180,7 @@ def train_on(
     with seeded(config.seed):
         inner = build(model, widths | dict(model_config or {}))
         network = FineTuned(encoder, inner, how=prepared.finetune) if encoder and prepared.finetune else inner
+    rehearse(model, inner, widths["dims"])
     history = fit(network, prepared.train, prepared.valid, config, run_folder=out, on_epoch=on_epoch)
     extractors = dict(prepared.dataset.provenance)
     parts: dict[str, bytes] = {}

@@ -132,9 +132,12 @@ def _hints(kind: type) -> dict[str, Any]:
 def _model_hints(name: str) -> dict[str, Any]:
     """Tell the settings of a fusion model and their types, from the parameters it is made with."""
     kind = fusion_class(name)
-    hints = typing.get_type_hints(kind.__init__)
-    parameters = inspect.signature(kind).parameters
-    return {key: hints.get(key, Any) for key in parameters if key != "dims"}  # widths come from the data
+    try:
+        hints = typing.get_type_hints(kind.__init__)
+    except NameError:  # types of other people's models may be known to type checkers alone; the model then checks
+        hints = {}
+    named = [key for key, p in inspect.signature(kind).parameters.items() if p.kind is not p.VAR_KEYWORD]
+    return {key: hints.get(key, Any) for key in named if key != "dims"}  # widths come from the data
 
 
 def _known(table: str, values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from trisent.data.cleaning import FINITE, CleaningOptions
 from trisent.errors import TrisentError, UsageError
 from trisent.files import write_whole
 from trisent.fusion.registry import build
+from trisent.fusion.rehearsal import rehearse
 from trisent.i18n import t
 from trisent.seeding import seeded
 from trisent.training.config import TrainConfig
@@ -118,6 +119,7 @@ def tune(
 
         with seeded(config.seed):
             network = build(model, {"dims": train.dims, **settings["model"]})
+        rehearse(model, network, train.dims)
         try:
             history = fit(network, train, valid, replace(config, **settings["train"]), on_epoch=on_epoch)
         except TrisentError as error:  # the loss became NaN: nothing to learn from but that it is bad

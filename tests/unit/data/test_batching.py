@@ -197,6 +197,15 @@ def test_every_utterance_comes_once_and_batches_have_the_size_asked_for():
     assert found != drawn(lengths, 16, seed=1)
 
 
+@pytest.mark.parametrize("lengths", [[4] * 33, [*range(1, 34)]], ids=["equal lengths", "other lengths"])
+def test_no_batch_is_a_single_utterance_where_there_are_several(lengths: list[int]):
+    found = drawn(lengths, 8)
+    assert sorted(i for b in found for i in b) == [*range(33)]
+    assert sorted(map(len, found)) == [2, 7, 8, 8, 8]
+    assert [len(b) for b in drawn(lengths[:1], 8)] == [1]
+    assert {len(b) for b in drawn(lengths, 1)} == {1}
+
+
 def test_utterances_of_a_batch_are_of_much_the_same_length():
     lengths = np.random.default_rng(0).integers(1, 500, 2000)
 

@@ -251,6 +251,24 @@ def test_settings_that_make_no_sense_are_refused(which: str, settings: dict):
         model(which, **settings)
 
 
+@pytest.mark.parametrize(
+    ("which", "settings"),
+    [
+        ("gated", {"layers": 3}),
+        ("gated", {"layers": {"text": "three"}}),
+        ("gated", {"layers": {"text": 0}}),
+        ("gated", {"layers": {"txt": 3}}),
+        ("misa", {"similarity": float("nan")}),
+        ("misa", {"difference": -1.0}),
+        ("mag", {"beta": float("inf")}),
+        ("late", {"prior_mean": 0.0, "prior_std": -1.0}),
+    ],
+)
+def test_numbers_of_one_model_alone_that_make_no_sense_are_refused(which: str, settings: dict):
+    with pytest.raises(UsageError, match=next(reversed(settings))):
+        model(which, **settings)
+
+
 @every_model
 def test_bfloat16_autocast_gives_answers_in_single_precision_close_to_the_exact_ones(which: str):
     fusion, given = model(which), batch()

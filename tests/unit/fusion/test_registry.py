@@ -38,6 +38,11 @@ class Sum(nn.Module):
 class Lossless(nn.Module):
     def __init__(self):
         super().__init__()
+
+
+class Stubborn(nn.Module):
+    def __init__(self, dims):
+        raise RuntimeError("not today")
 """
 
 
@@ -45,6 +50,7 @@ class Lossless(nn.Module):
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Install a package, as pip would leave it, that brings fusion models."""
     (tmp_path / "other_people.py").write_text(MODEL)
+    (tmp_path / "garbled_module.py").write_text("def (")
     info = tmp_path / "other_people-1.2.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-people\nVersion: 1.2\n")
@@ -54,6 +60,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "concat = other_people:Sum\n"
         "gone = other_people:Gone\n"
         "lossless = other_people:Lossless\n"
+        "stubborn = other_people:Stubborn\n"
+        "garbled = garbled_module:Model\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "other_people", raising=False)
@@ -79,6 +87,10 @@ def test_another_package_cannot_take_a_name_of_ours_and_we_say_so(caplog: pytest
 def test_a_package_that_does_not_keep_its_promise_is_named():
     with pytest.raises(UsageError, match="gone of other-people cannot be imported"):
         build("gone", {})
+    with pytest.raises(UsageError, match="garbled of other-people cannot be imported: invalid syntax"):
+        build("garbled", {})
+    with pytest.raises(UsageError, match="stubborn cannot be made: RuntimeError: not today"):
+        build("stubborn", {"dims": {}})
     with pytest.raises(UsageError, match="Lossless is not a fusion model"):
         build("lossless", {})
 

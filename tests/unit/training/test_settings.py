@@ -1,6 +1,7 @@
 """Settings from a file, from options, and one by one: what wins, and what cannot be said."""
 
 import inspect
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -95,3 +96,33 @@ def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, text: str, words:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.toml cannot be read"):
         read_settings(tmp_path / "none.toml")
+
+
+OTHERS = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from torch import nn
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Mine(nn.Module):
+    def __init__(self, dims: Mapping[str, int], *, width: int = 8, **more: object) -> None:
+        super().__init__()
+"""
+
+
+def test_a_model_whose_types_only_type_checkers_know_has_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "typed_lazily.py").write_text(OTHERS)
+    info = tmp_path / "typed_lazily-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: typed-lazily\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[trisent.fusion_models]\nlazily_typed = typed_lazily:Mine\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "typed_lazily", raising=False)
+    found = read_settings(assignments=["model.name=lazily_typed", "model.width=4"])
+    assert found.model_config == {"width": 4}
+    with pytest.raises(UsageError, match=r"there is no setting model\.height; model has width$"):
+        read_settings(assignments=["model.name=lazily_typed", "model.height=4"])

@@ -20,7 +20,7 @@ from trisent.checkpoint import load_bundle
 from trisent.compute import choose_device
 from trisent.data.batching import Examples
 from trisent.data.dataset import Dataset, Sequences
-from trisent.errors import TrisentError, UsageError
+from trisent.errors import TrainingError, UsageError
 from trisent.evaluation.reading import read_predictions
 from trisent.fusion.batch import Batch, Output
 from trisent.fusion.concat import ConcatFusion
@@ -202,8 +202,19 @@ def test_a_finished_run_that_is_fitted_again_has_nothing_left_to_do(tmp_path: Pa
 
 
 def test_a_loss_that_is_no_number_stops_training_and_names_the_learning_rate():
-    with pytest.raises(TrisentError, match=r"nan in epoch 1.*--lr"):
+    with pytest.raises(TrainingError, match=r"diverged in epoch 1 \(loss nan\).*--lr 0.001"):
         fit(_NanLoss(), split(), split(), config())
+
+
+def test_a_model_whose_last_step_was_fatal_is_told_as_diverged_too():
+    with pytest.raises(TrainingError, match=r"diverged in epoch 1 \(loss 1.0\).*--lr"):
+        fit(_LostInEval(), split(), split(), config())
+
+
+class _LostInEval(Scripted):
+    def forward(self, batch: Batch) -> Output:
+        output = super().forward(batch)
+        return output if self.training else Output(output.sentiment * float("nan"), output.class_logits)
 
 
 class _NanLoss(Scripted):
