@@ -36,8 +36,8 @@ from trisent.runs.seeds import SeedSummary, summarise
 from trisent.runs.source import read_source
 from trisent.training.config import TrainConfig
 from trisent.training.loop import ignore_epoch
+from trisent.training.preparing import prepare
 from trisent.training.record import RUN
-from trisent.training.run import prepare
 from trisent.training.seeds import train_seeds
 
 KEYS = ("mae", "corr", "acc7_round", "acc2_has0", "f1_has0", "acc2_non0", "f1_non0")

@@ -3,10 +3,10 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trisent.errors import DataError
+from trisent.errors import DataError, TrisentError
 from trisent.i18n import t
 
 _log = logging.getLogger(__name__)
@@ -80,3 +80,26 @@ def _encodings(data: bytes) -> tuple[str, ...]:
     if head[::2].count(0) > len(head) // 4:
         return ("utf-16-be",)
     return ("utf-8-sig", "gb18030")
+
+
+@contextmanager
+def alone_in(folder: Path, *, otherwise: TrisentError) -> Iterator[None]:
+    """Make a folder, and let no other process that asks for the same into it meanwhile.
+
+    Args:
+        folder: of this work alone.
+        otherwise: raised when another process is at work there.
+    """
+    import filelock  # here, not above: commands that only read need not wait for it
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    try:
+        with filelock.FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows removes nothing that is open; on others, filelock looks for this
+                    path.unlink()
+    except filelock.Timeout as error:
+        raise otherwise from error

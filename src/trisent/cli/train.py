@@ -108,7 +108,8 @@ def run(
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from trisent.cli.console import print_json
     from trisent.training.machine import is_first_process
-    from trisent.training.run import check_out, prepare, train_on
+    from trisent.training.preparing import prepare
+    from trisent.training.run import check_out, train_on
     from trisent.training.seeds import train_seeds
     from trisent.training.settings import read_settings
     from trisent.training.tracking import check_tracker

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from trisent.features.sources import Found, find_sources
 from trisent.features.state import State, drop, entries_of, read_state
 from trisent.features.store import FeatureStore
 from trisent.features.work import Job, Source, jobs_of
+from trisent.files import alone_in
 from trisent.i18n import t
 from trisent.types import Modality, OnProgress, no_progress
 
@@ -198,23 +199,10 @@ def refuse_file(out: Path) -> None:
         raise DataError(t("{out}: is a file, and a feature store is a folder; name another --out", out=out))
 
 
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Make the folder of a store, and let no other extraction into it meanwhile.
-
-    Raises:
-        DataError: there is one already.
-    """
-    import filelock
-
-    out.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(out / ".lock", timeout=0)
-    try:
-        with lock:
-            yield
-    except filelock.Timeout as error:
-        message = "{out}: another extraction is at work there; wait for it, or name another --out"
-        raise DataError(t(message, out=out)) from error
+def _alone_in(out: Path) -> AbstractContextManager[None]:
+    """Make the folder of a store, and let no other extraction into it meanwhile."""
+    message = "{out}: another extraction is at work there; wait for it, or name another --out"
+    return alone_in(out, otherwise=DataError(t(message, out=out)))
 
 
 def _run(jobs: Sequence[Job], settings: ExtractSettings, *, workers: int, gpu: bool) -> Iterator[tuple[Job, Part]]:

@@ -3,7 +3,8 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,15 +13,11 @@ from torch import nn
 
 from trisent.checkpoint import Bundle, save_bundle
 from trisent.data.batching import Examples
-from trisent.data.cleaning import FINITE, Cleaning, CleaningOptions, cleaning_file, fit_cleaning
-from trisent.data.dataset import SPLITS, Dataset
-from trisent.data.digest import data_digest
-from trisent.data.provenance import settle_preset
-from trisent.data.readers import read
-from trisent.data.resplit import split_digest
-from trisent.errors import DataError, UsageError
+from trisent.data.cleaning import FINITE, CleaningOptions
+from trisent.errors import UsageError
 from trisent.evaluation.metrics import scores
 from trisent.evaluation.writing import predictions_csv
+from trisent.files import alone_in
 from trisent.fusion.batch import Batch
 from trisent.fusion.outputs import calibrate
 from trisent.fusion.registry import FusionModel, build
@@ -34,13 +31,12 @@ from trisent.training.finetune import (
     encoder_files,
     layer_settings,
     load_learner,
-    texts_alone,
-    tokens_of,
 )
 from trisent.training.history import History
 from trisent.training.judging import judge
 from trisent.training.loop import OnEpoch, fit, ignore_epoch
 from trisent.training.machine import is_first_process, machine
+from trisent.training.preparing import Prepared, prepare
 from trisent.training.record import PREDICTIONS, RUN, command, environment, git_state, now, predictions_on
 from trisent.training.resume import discard_checkpoint
 
@@ -54,28 +50,6 @@ class TrainResult:
     folder: Path
     bundle: Bundle
     history: History
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A data set that can be trained on: read, checked, its cleaning fitted on train.
-
-    Attributes:
-        dataset: all of it; of test, nothing is used but the number of its utterances.
-        facts: what the bundle says of it, as JSON values.
-        cleaning: fitted.
-        preset: whose extractors made the features, where known.
-        train, valid: the examples.
-        finetune: how a text encoder learns along, if one does; the examples then hold its tokens.
-    """
-
-    dataset: Dataset
-    facts: dict[str, Any]
-    cleaning: Cleaning
-    preset: str | None
-    train: Examples
-    valid: Examples
-    finetune: Finetune | None = None
 
 
 def train(
@@ -121,47 +95,6 @@ def check_out(out: Path) -> None:
         raise UsageError(t("--out {out} is a file; name a folder for the bundle", out=out))
 
 
-def prepare(
-    data_path: Path,
-    *,
-    preset: str | None = None,
-    cleaning: CleaningOptions = FINITE,
-    finetune: Finetune | None = None,
-) -> Prepared:
-    """Read a data set and make it ready; the arguments are those of `train`.
-
-    Raises:
-        DataError: it cannot be read, or has no features, no train or no valid split, or labels are missing.
-    """
-    data = read(data_path)
-    if cleaning_file(data_path).is_file():
-        data = _cleaned_elsewhere(data, data_path, preset)
-    else:
-        preset = settle_preset(data, preset)
-    whole = data
-    tokens = None
-    if finetune is not None:
-        data = texts_alone(data)
-        tokens = tokens_of(data.texts, load_learner(finetune))
-    _check_trainable(data, data_path, learns_text=finetune is not None)
-    fitted = fit_cleaning(data, cleaning)
-    for note in (*data.notes, *fitted.summary()):
-        _log.warning("%s", note)
-    counts = {split: len(data.index(split)) for split in SPLITS}
-    facts = {
-        "name": data.name,
-        "format": data.format,
-        "rows": {split: n for split, n in counts.items() if n},
-        "widths": data.dims,
-        "scale": list(data.scale),
-        "sha256": data_digest(whole),
-        "split_sha256": split_digest(data),
-        "notes": list(data.notes),
-    }
-    train, valid = (Examples(data, data.index(s), cleaning=fitted, tokens=tokens) for s in ("train", "valid"))
-    return Prepared(data, facts, fitted, preset, train, valid, finetune)
-
-
 def train_on(
     prepared: Prepared,
     *,
@@ -171,58 +104,64 @@ def train_on(
     model_config: Mapping[str, Any] | None = None,
     on_epoch: OnEpoch = ignore_epoch,
 ) -> TrainResult:
-    """Train on data that are ready; all else is as in `train`."""
-    started = now()
-    widths: dict[str, Any] = {"dims": prepared.train.dims}
-    encoder = load_learner(prepared.finetune) if prepared.finetune else None
-    if encoder:
-        widths = {"dims": {**prepared.train.dims, "text": encoder.dim}, **layer_settings(model, encoder)}
-    with seeded(config.seed):
-        inner = build(model, widths | dict(model_config or {}))
-        network = FineTuned(encoder, inner, how=prepared.finetune) if encoder and prepared.finetune else inner
-    rehearse(model, inner, widths["dims"])
-    history = fit(network, prepared.train, prepared.valid, config, run_folder=out, on_epoch=on_epoch)
-    extractors = dict(prepared.dataset.provenance)
-    parts: dict[str, bytes] = {}
-    if encoder and isinstance(network, FineTuned):
-        network.merge()
-        parts, extractors["text"] = encoder_files(encoder, network)
-    _calibrate(network, prepared.valid)
-    data = prepared.dataset
-    index = data.index("valid")
-    predictions = predictions_on(data, index, judge(network, prepared.valid))
-    bundle = Bundle(
-        model_name=model,
-        model_config=inner.config if isinstance(inner, FusionModel) else {},
-        preset=prepared.preset,
-        extractors=extractors or None,
-        scores={"valid": scores(predictions.predicted, predictions.truth)},
-        data=prepared.facts,
-        synthetic=data.synthetic,
-        licence="CC0-1.0 (made of synthetic data)" if data.synthetic else "that of the data set it was trained on",
-        seed=config.seed,
-        pooled=tuple(m for m, s in data.features.items() if s.lengths.max(initial=0) == 1),
-        cleaning=prepared.cleaning if prepared.cleaning.changes_values else None,
-    )
-    record = {
-        "command": command(),
-        "settings": settings_of(prepared, config, model, dict(model_config or {})),
-        "seed": config.seed,
-        "data": prepared.facts,
-        "git": git_state(Path.cwd()),
-        "environment": environment(**machine()),
-        "started": started,
-        "finished": now(),
-        "best_epoch": history.best.epoch,
-        "epochs": len(history.epochs),
-        "resumed_after": history.resumed_after,
-    }
-    if is_first_process():
-        told = history.to_json() | {"config": asdict(config)}
-        files = {"history.json": _json(told), RUN: _json(record), PREDICTIONS: predictions_csv(predictions)}
-        save_bundle(out, bundle, inner, parts=parts, extra=files)
-        discard_checkpoint(out)
-    return TrainResult(out, bundle, history)
+    """Train on data that are ready; all else is as in `train`.
+
+    Raises:
+        UsageError: another process trains into the same folder.
+    """
+    message = "{out}: another training is at work there; wait for it, or name another --out"
+    with alone_in(out, otherwise=UsageError(t(message, out=out))) if is_first_process() else nullcontext():
+        started = now()
+        widths: dict[str, Any] = {"dims": prepared.train.dims}
+        encoder = load_learner(prepared.finetune) if prepared.finetune else None
+        if encoder:
+            widths = {"dims": {**prepared.train.dims, "text": encoder.dim}, **layer_settings(model, encoder)}
+        with seeded(config.seed):
+            inner = build(model, widths | dict(model_config or {}))
+            network = FineTuned(encoder, inner, how=prepared.finetune) if encoder and prepared.finetune else inner
+        rehearse(model, inner, widths["dims"])
+        history = fit(network, prepared.train, prepared.valid, config, run_folder=out, on_epoch=on_epoch)
+        extractors = dict(prepared.dataset.provenance)
+        parts: dict[str, bytes] = {}
+        if encoder and isinstance(network, FineTuned):
+            network.merge()
+            parts, extractors["text"] = encoder_files(encoder, network)
+        _calibrate(network, prepared.valid)
+        data = prepared.dataset
+        index = data.index("valid")
+        predictions = predictions_on(data, index, judge(network, prepared.valid))
+        bundle = Bundle(
+            model_name=model,
+            model_config=inner.config if isinstance(inner, FusionModel) else {},
+            preset=prepared.preset,
+            extractors=extractors or None,
+            scores={"valid": scores(predictions.predicted, predictions.truth)},
+            data=prepared.facts,
+            synthetic=data.synthetic,
+            licence="CC0-1.0 (made of synthetic data)" if data.synthetic else "that of the data set it was trained on",
+            seed=config.seed,
+            pooled=tuple(m for m, s in data.features.items() if s.lengths.max(initial=0) == 1),
+            cleaning=prepared.cleaning if prepared.cleaning.changes_values else None,
+        )
+        record = {
+            "command": command(),
+            "settings": settings_of(prepared, config, model, dict(model_config or {})),
+            "seed": config.seed,
+            "data": prepared.facts,
+            "git": git_state(Path.cwd()),
+            "environment": environment(**machine()),
+            "started": started,
+            "finished": now(),
+            "best_epoch": history.best.epoch,
+            "epochs": len(history.epochs),
+            "resumed_after": history.resumed_after,
+        }
+        if is_first_process():
+            told = history.to_json() | {"config": asdict(config)}
+            files = {"history.json": _json(told), RUN: _json(record), PREDICTIONS: predictions_csv(predictions)}
+            save_bundle(out, bundle, inner, parts=parts, extra=files)
+            discard_checkpoint(out)
+        return TrainResult(out, bundle, history)
 
 
 def settings_of(prepared: Prepared, config: TrainConfig, model: str, model_config: dict[str, Any]) -> dict[str, Any]:
@@ -254,43 +193,3 @@ def _calibrate(network: nn.Module, valid: Examples) -> None:
         network.calibrate(some)
     elif isinstance(getattr(getattr(network, "head", None), "temperature", None), torch.Tensor):
         calibrate(network, some)
-
-
-def _cleaned_elsewhere(data: Dataset, path: Path, preset: str | None) -> Dataset:
-    """Forget which extractors made features that have changed since: a video's would reach the model uncleaned.
-
-    Raises:
-        UsageError: a preset is named all the same.
-    """
-    message = (
-        "{path} was cleaned when it was converted ({file}), so a model of it cannot judge a video. "
-        "For that, train on the data as they were, with --clean"
-    )
-    message = t(message, path=path, file=cleaning_file(path).name)
-    if preset is not None:
-        raise UsageError(message)
-    _log.warning("%s", message)
-    return replace(data, provenance={}, preset=None)
-
-
-def _check_trainable(data: Dataset, path: Path, *, learns_text: bool) -> None:
-    if not data.features and not learns_text:
-        if any(text.strip() for text in data.texts):
-            message = (
-                "{path} has texts, labels and no features. "
-                "To make them: trisent extract {path} --audio none --video none --out FEATURES. "
-                "To let the encoder learn, too: trisent train {path} --finetune full"
-            )
-        else:
-            message = "{path} has labels and no features. To make them: trisent extract {path} --out FEATURES"
-        raise DataError(t(message, path=path))
-    counts = {split: len(data.index(split)) for split in SPLITS}
-    if not counts["train"] or not counts["valid"]:
-        raise DataError(
-            t(
-                "{path}: training needs utterances in train and in valid, there are {counts}. "
-                "To divide it: trisent data split",
-                path=path,
-                counts=", ".join(f"{split} {n}" for split, n in counts.items()),
-            )
-        )

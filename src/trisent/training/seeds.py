@@ -20,8 +20,9 @@ from trisent.training.config import TrainConfig
 from trisent.training.history import History
 from trisent.training.loop import OnEpoch
 from trisent.training.machine import is_first_process
+from trisent.training.preparing import Prepared
 from trisent.training.record import PREDICTIONS, RUN
-from trisent.training.run import Prepared, TrainResult, check_out, settings_of, train_on
+from trisent.training.run import TrainResult, check_out, settings_of, train_on
 
 _log = logging.getLogger(__name__)
 

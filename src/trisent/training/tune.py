@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from trisent.data.cleaning import FINITE, CleaningOptions
-from trisent.errors import TrisentError, UsageError
+from trisent.errors import TrainingError, TrisentError, UsageError, one_line
 from trisent.files import write_whole
 from trisent.fusion.registry import build
 from trisent.fusion.rehearsal import rehearse
@@ -26,8 +26,9 @@ from trisent.seeding import seeded
 from trisent.training.config import TrainConfig
 from trisent.training.history import EpochReport
 from trisent.training.loop import fit
-from trisent.training.run import prepare
-from trisent.training.search_space import Space, optuna, search_space, settings_of
+from trisent.training.preparing import prepare
+from trisent.training.run import check_out
+from trisent.training.search_space import optuna, search_space, settings_of
 from trisent.training.tune_report import to_html
 
 _log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ _GOOD = 0.25  # optuna's 0.1 would be a single one of ten trials
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One try: `score` is the best on valid, None where the loss was no number; `pruned` says it was given up early."""
+    """One try: `score` is the best on valid, None where there is none; `pruned` says it was given up early."""
 
     number: int
     settings: dict[str, Any]  # JSON values, "train.lr" -> 0.001
@@ -101,12 +102,18 @@ def tune(
     if minutes is not None and not minutes > 0:
         raise UsageError(t("{name} must be above 0, got {value}", name="minutes", value=minutes))
     config = config or TrainConfig()
+    check_out(out)
     prepared = prepare(data_path, cleaning=cleaning)
-    train, valid, digest = prepared.train, prepared.valid, prepared.facts["sha256"]
+    train, valid = prepared.train, prepared.valid
     path = storage or out / STUDY
     path.parent.mkdir(parents=True, exist_ok=True)
     space = search_space(model)
-    began = time.monotonic()
+    facts = {
+        "data": prepared.facts["sha256"],
+        "cleaning": asdict(cleaning),
+        "config": asdict(config),
+        "space": {name: repr(d) for name, d in space.items()},
+    }
 
     def objective(trial: Any) -> float:
         settings = settings_of({name: trial._suggest(name, d) for name, d in space.items()})
@@ -122,7 +129,7 @@ def tune(
         rehearse(model, network, train.dims)
         try:
             history = fit(network, train, valid, replace(config, **settings["train"]), on_epoch=on_epoch)
-        except TrisentError as error:  # the loss became NaN: nothing to learn from but that it is bad
+        except TrainingError as error:  # it diverged: nothing to learn from but that it is bad
             _log.info("%s", error)
             raise optuna().TrialPruned from error
         score = _score(history.best, config)
@@ -132,7 +139,8 @@ def tune(
 
     try:
         with FileLock(f"{path}.lock", timeout=0):
-            study = _study(path, model, digest, config, space)
+            study = _study(path, model, config, facts)
+            began = time.monotonic()  # opening the study may take long, and must not take the time of the first trial
             while len(_done(study)) < trials and (minutes is None or time.monotonic() - began < 60 * minutes):
                 study.optimize(objective, n_trials=1)
                 on_trial(_trial(_done(study)[-1]))
@@ -146,23 +154,26 @@ def _score(report: EpochReport, config: TrainConfig) -> float:
     return report.valid.corr if config.select == "corr" else report.valid.mae
 
 
-def _study(path: Path, model: str, digest: str, config: TrainConfig, space: Space) -> Any:
+def _study(path: Path, model: str, config: TrainConfig, facts: dict[str, Any]) -> Any:
     """Open the study, or begin it; trials that a dead process left half done are put back in the queue."""
     package = optuna()
     seed = config.seed
-    study = package.create_study(
-        storage=f"sqlite:///{path.resolve()}",
-        study_name=model,
-        load_if_exists=True,
-        direction="maximize" if config.select == "corr" else "minimize",
-        pruner=package.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=_EPOCHS_AT_LEAST),
-    )
+    try:
+        study = package.create_study(
+            storage=f"sqlite:///{path.resolve()}",
+            study_name=model,
+            load_if_exists=True,
+            direction="maximize" if config.select == "corr" else "minimize",
+            pruner=package.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING, n_warmup_steps=_EPOCHS_AT_LEAST),
+        )
+    except Exception as error:  # SQLite's, SQLAlchemy's and optuna's own, which have no class in common
+        message = "{path} cannot be used for a search ({reason}). Name another --storage or --out"
+        raise UsageError(t(message, path=path, reason=one_line(error))) from error
     # Each process draws other numbers: with the seed alone, going on would repeat the first trials.
     study.sampler = package.samplers.TPESampler(seed=seed + len(study.trials))
-    facts = {"data": digest, "config": asdict(config), "space": {name: repr(d) for name, d in space.items()}}
-    known = study.user_attrs.get("facts")
-    if known is not None and known != json.loads(json.dumps(facts)):
-        wrong = ", ".join(name for name in facts if known.get(name) != json.loads(json.dumps(facts[name])))
+    known, facts = study.user_attrs.get("facts"), json.loads(json.dumps(facts))  # as JSON has them: tuples are lists
+    if known is not None and known != facts:
+        wrong = ", ".join(name for name in facts if known.get(name) != facts[name])
         message = t(
             "{path} is a search with other {wrong}. Name another --storage or --out, or remove the file.",
             path=path,
@@ -186,6 +197,8 @@ def _done(study: Any) -> list[Any]:
 def _trial(frozen: Any) -> Trial:
     complete = frozen.state == optuna().trial.TrialState.COMPLETE
     score = frozen.value if complete else frozen.intermediate_values.get(frozen.last_step)
+    if score is not None and not math.isfinite(score):  # the correlation of a model that says the same of all
+        score = None
     return Trial(frozen.number, dict(frozen.params), score, not complete, int(frozen.user_attrs.get("epochs", 0)))
 
 

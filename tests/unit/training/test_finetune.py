@@ -22,8 +22,9 @@ from trisent.seeding import seeded
 from trisent.training import TrainConfig, evaluate, fit, train
 from trisent.training.finetune import Finetune, FineTuned, encoder_files, load_learner, texts_alone, tokens_of
 from trisent.training.finetuned_data import dataset_for
+from trisent.training.preparing import prepare
 from trisent.training.resume import CHECKPOINT
-from trisent.training.run import prepare, train_on
+from trisent.training.run import train_on
 from trisent.training.settings import read_settings
 from unit.extractors import tiny
 

@@ -10,7 +10,7 @@ import pytest
 
 from trisent.training import TrainConfig
 from trisent.training.loop import OnEpoch, ignore_epoch
-from trisent.training.run import prepare
+from trisent.training.preparing import prepare
 from trisent.training.seeds import Summary, train_seeds
 from unit.training.test_training import config, write_folder
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from trisent.checkpoint import load_bundle
 from trisent.data.batching import Examples
@@ -174,3 +175,35 @@ def test_a_bundle_whose_cleaning_is_damaged_is_refused(tmp_path: Path, damage: s
     path.unlink() if damage == "missing" else path.write_text("{}", encoding="utf-8")
     with pytest.raises(BundleError, match=r"cleaning\.json is damaged or belongs to another bundle"):
         load_bundle(tmp_path)
+
+
+def test_a_modality_that_train_never_has_is_left_out_rather_than_judged_by_weights_that_never_learnt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    data = write_folder(tmp_path / "data")
+    arrays = dict(np.load(data / "train.npz"))
+    arrays["audio_features"] = np.full_like(arrays["audio_features"], np.nan)
+    np.savez(data / "train.npz", **arrays)
+    result = train(data, out=tmp_path / "run", config=config(epochs=1))
+    assert set(result.bundle.model_config["dims"]) == {"text", "video"}
+    assert "audio is left out: no utterance of train has any" in caplog.text
+    bundle, model = load_bundle(tmp_path / "run")
+    whole = read(data)
+    index = whole.index("valid")
+    again = evaluate(model, Examples(whole, index, cleaning=bundle.cleaning))
+    assert again.mae == pytest.approx(result.bundle.scores["valid"].mae, abs=1e-6)
+    for m in ("text", "video"):
+        arrays[f"{m}_features"] = np.full_like(arrays[f"{m}_features"], np.nan)
+    np.savez(data / "train.npz", **arrays)
+    with pytest.raises(DataError, match=r"train has no features that can be used.*trisent data audit"):
+        train(data, out=tmp_path / "other", config=config(epochs=1))
+
+
+def test_two_trainings_into_one_folder_do_not_write_over_each_other(tmp_path: Path):
+    data = write_folder(tmp_path / "data")
+    train(data, out=tmp_path / "run", config=config(epochs=1))
+    before = (tmp_path / "run/bundle.json").read_bytes()
+    with FileLock(tmp_path / "run/.lock"), pytest.raises(UsageError, match=r"another training is at work there.*--out"):
+        train(data, out=tmp_path / "run", config=config(epochs=2))
+    assert (tmp_path / "run/bundle.json").read_bytes() == before
+    assert len(train(data, out=tmp_path / "run", config=config(epochs=2)).history.epochs) == 2

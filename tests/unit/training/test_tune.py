@@ -17,10 +17,12 @@ import pytest
 import torch
 
 import trisent
+from trisent.data.cleaning import CleaningOptions
 from trisent.data.sample import write_sample
 from trisent.errors import DataError, TrisentError, UsageError
 from trisent.fusion.registry import FUSION_MODELS, build
 from trisent.training import TrainConfig
+from trisent.training import tune as training_tune
 from trisent.training.search_space import search_space, settings_of
 from trisent.training.settings import read_settings
 from trisent.training.tune import Trial, tune
@@ -132,6 +134,8 @@ def test_a_study_of_other_data_is_not_gone_on_with(data: Path, tmp_path: Path) -
     write_sample(tmp_path / "other", seed=1, rows=(16, 16, 4))
     with pytest.raises(UsageError, match="other data"):
         tune(tmp_path / "other", out=tmp_path / "found", trials=2, config=CONFIG)
+    with pytest.raises(UsageError, match="other cleaning"):
+        tune(data, out=tmp_path / "found", trials=2, config=CONFIG, cleaning=CleaningOptions())
     with pytest.raises(UsageError, match="other config"):
         tune(data, out=tmp_path / "found", trials=2, config=TrainConfig(epochs=3))
 
@@ -176,6 +180,36 @@ def test_trials_whose_loss_is_no_number_end_and_are_not_the_best(
     monkeypatch.setattr(ConcatFusion, "loss", lambda _, output, __: output.sentiment.mean() * torch.nan)
     with pytest.raises(TrisentError, match="no trial came to an end"):
         tune(data, out=tmp_path, trials=2, config=CONFIG)
+
+
+def test_what_no_trial_could_mend_ends_the_search_with_its_reason(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'tpu'"):
+        tune(data, out=tmp_path / "a", trials=2, config=TrainConfig(epochs=2, device="tpu"))
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UsageError, match="is a file"):
+        tune(data, out=tmp_path / "file", trials=2, config=CONFIG)
+    (tmp_path / "study.db").write_text("no study, but something long enough to be looked at" * 99)
+    with pytest.raises(UsageError, match=r"study\.db cannot be used for a search .*--storage"):
+        tune(data, out=tmp_path, trials=2, config=CONFIG)
+
+
+def test_the_files_are_json_also_where_a_trial_has_no_correlation(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = training_tune.fit, []
+
+    def fit(network: torch.nn.Module, *args: object, **keywords: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:  # says the same of every utterance
+            network.loss = lambda output, _: 0.0 * output.sentiment.sum()
+            for p in network.parameters():
+                p.data.zero_()
+        return real(network, *args, **keywords)
+
+    monkeypatch.setattr(training_tune, "fit", fit)
+    result = tune(data, out=tmp_path, trials=2, config=TrainConfig(epochs=2, device="cpu", select="corr"))
+    assert result.trials[0].score is None
+    assert "NaN" not in (tmp_path / "tune.json").read_text()
 
 
 def test_data_without_features_are_refused(tmp_path: Path) -> None:
