@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from trisent.fusion.batch import Batch, Output
 from trisent.fusion.inputs import (
@@ -24,15 +23,16 @@ from trisent.fusion.inputs import (
     in_order,
     standardise,
 )
-from trisent.fusion.outputs import class_index, labels_of
-from trisent.types import CLASS_NAMES, SENTIMENT_MAX, SENTIMENT_MIN, Modality
+from trisent.fusion.outputs import make_head
+from trisent.types import Modality
 
 
 class ConcatFusion(nn.Module):
     """Judge sentiment from the average features of each modality.
 
-    One head gives both answers: seven class logits, and the sentiment as the expected class value
-    sum(p_k * (k - 3)), which therefore never leaves [-3, 3] and never contradicts the classes.
+    One head gives both answers, see `trisent.fusion.outputs.ClassHead`: seven class logits, and the sentiment as the
+    expected class value sum(p_k * (k - 3)), which therefore never leaves [-3, 3] and, until the classes are calibrated,
+    never contradicts them.
 
     Args:
         dims: width of each modality's features; the model knows these modalities and no other.
@@ -42,7 +42,6 @@ class ConcatFusion(nn.Module):
     """
 
     averages = True  # all it sees of a modality
-    class_values: Tensor
 
     def __init__(
         self, dims: Mapping[Modality, int], *, hidden: int = 128, dropout: float = 0.3, modality_dropout: float = 0.2
@@ -69,11 +68,9 @@ class ConcatFusion(nn.Module):
             nn.Linear(hidden * len(self.dims), hidden),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(hidden, len(CLASS_NAMES)),
         )
+        self.head = make_head("classes", hidden)
         add_scaler(self, self.dims)
-        values = torch.linspace(SENTIMENT_MIN, SENTIMENT_MAX, len(CLASS_NAMES))
-        self.register_buffer("class_values", values, persistent=False)
 
     def fit_scaler(self, batches: Iterable[Batch]) -> None:
         """Learn mean and standard deviation of every input dimension from the training split, batch by batch.
@@ -90,17 +87,13 @@ class ConcatFusion(nn.Module):
         parts = [
             torch.where(present[:, i, None], self.project[m](rows[m]), self.absent[m]) for i, m in enumerate(self.dims)
         ]  # each [utterances, hidden]
-        logits = self.judge(torch.cat(parts, dim=1))  # [utterances, 7]
-        return Output(logits.softmax(dim=1) @ self.class_values, logits)
+        output: Output = self.head(self.judge(torch.cat(parts, dim=1)))
+        return output
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
-        """Cross-entropy of the class plus smooth L1 of the sentiment, both averaged over utterances.
-
-        The class of a label is the nearest whole number in [-3, 3], halves to the even neighbour (0.5 -> 0, 1.5 -> 2,
-        2.5 -> 2): `np.round`, the rule of MMSA and of Acc-7 in `trisent.evaluation.metrics`.
-        """
-        labels = labels_of(batch)
-        return F.cross_entropy(output.class_logits, class_index(labels)) + F.smooth_l1_loss(output.sentiment, labels)
+        """Return the loss of the head: cross-entropy of the class plus smooth L1 of the sentiment."""
+        loss: Tensor = self.head.loss(output, batch)
+        return loss
 
     def _rows(self, batch: Batch) -> tuple[dict[Modality, Tensor], Tensor]:
         """Standardised rows [utterances, dim] a modality, and presence [utterances, modalities]."""
@@ -108,7 +101,7 @@ class ConcatFusion(nn.Module):
         present: list[Tensor] = []
         for m, dim in self.dims.items():
             if m not in batch.values:
-                rows[m] = self.class_values.new_zeros(len(batch), dim)
+                rows[m] = self.absent[m].new_zeros(len(batch), dim)
                 present.append(torch.zeros(len(batch), dtype=torch.bool, device=rows[m].device))
                 continue
             check_width(m, got=batch.values[m].shape[-1], expected=dim)

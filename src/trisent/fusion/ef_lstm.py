@@ -7,6 +7,8 @@ them (`trisent.fusion.encoders.align`). With n utterances, S common steps and wi
     x_t = [x_1t; v_1t; x_2t; v_2t; ...]   [n, S, sum_m (d_m + 1)], v_mt = 1 where m is visible at t, else all of it is 0
     h   = LSTM(x)_S                       [n, hidden], at the utterance's own last step
     y   = head(MLP(h))
+
+What differs: the v_mt, which say what could be seen; the usual code has zeros for what could not.
 """
 
 from collections.abc import Mapping

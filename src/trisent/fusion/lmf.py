@@ -8,6 +8,9 @@ rank r and result width d:
     z_m = ReLU(W_m x_m)                       [n, h], 0 where m is absent
     f   = sum_i prod_m [z_m; 1] w_m^(i) + b   [n, d], w_m [r, h + 1, d]
     y   = head(f)
+
+What differs: z_m is as in `tfn`, and f goes to the head. The authors' code also learns a weight for each of the r
+products, which the factors can take over.
 """
 
 from collections.abc import Mapping

@@ -9,6 +9,8 @@ M modalities, hidden width h, memory width u, and all maps D two layers deep:
     a_t  = softmax(D_a c_t) * c_t                       delta-memory attention
     u_t  = sigmoid(D_1 a_t) * u_t-1 + sigmoid(D_2 a_t) * tanh(D_u a_t)       [n, u]
     y    = head(MLP([h_1S; ...; h_MS; u_S]))            at the utterance's own last step S
+
+As in the paper, the two gates see a_t alone; the authors' code shows them u_t-1, too.
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,9 @@ analysis", ACM Multimedia 2020, arXiv 2005.03545. With n utterances, M modalitie
 
 CMD_5 is the central moment discrepancy to order 5 (Zellinger et al., ICLR 2017) of numbers in [0, 1]. The difference is
 averaged over the h x h products, as in the authors' code. An absent modality is left out of the losses and of what the
-transformer looks at.
+transformer looks at. What differs: the paper reads text with BERT and the others with two bidirectional LSTMs, where
+here it is the average or one LSTM; its transformer normalises after each part, and its hidden layer is 2048 wide, not
+4 h. The variant with a discriminator in place of CMD is left out.
 """
 
 from collections.abc import Mapping

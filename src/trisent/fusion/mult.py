@@ -10,7 +10,9 @@ sequences", ACL 2019, arXiv 1906.00295. With T_m steps of modality m and width h
     y       = head(MLP([last Z_1; last Z_2; last Z_3]))
 
 As in the authors' code, the residual is Z itself; the paper's equation 4 normalises it. The last step is the last
-visible one. A modality that is absent is 0 in the end, and 0 as a source.
+visible one. A modality that is absent is 0 in the end, and 0 as a source. What differs from that code: it multiplies
+X_m by sqrt(h) before adding positions, lets a step look at none that come later, has at least three layers in the last
+transformers, and adds the concatenation to what the MLP makes of it.
 """
 
 from collections.abc import Mapping

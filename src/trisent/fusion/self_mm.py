@@ -15,7 +15,7 @@ utterances' numbers, and as much state as there are utterances, in a model that 
 several devices. Here the centres are averages over recent batches with exponential decay, labels are made anew at each
 step, and the smoothing over epochs is left out. The centres are buffers. During the first steps l_s = l, as in the
 paper's first epoch, so that nothing is taught to single modalities (the weight tanh 0 is 0): as there, the
-heads y_s only begin to learn then.
+heads y_s only begin to learn then. D is squared as in the paper; the authors' code takes the root.
 """
 
 from collections.abc import Mapping
@@ -90,10 +90,11 @@ class SelfSupervisedFusion(HeadedFusion):
 
     def forward(self, batch: Batch) -> SelfMMOutput:
         encoded, there = self.encoder(batch)
-        vectors = [self.dropout(encoded[m].relu()) for m in self.dims]
-        fused = self.fuse(torch.cat(vectors, dim=1))
+        vectors = [encoded[m].relu() for m in self.dims]
+        kept = [self.dropout(x) for x in vectors]  # the centres are of the vectors themselves: dropout would be noise
+        fused = self.fuse(torch.cat(kept, dim=1))
         judged: Output = self.head(fused)
-        alone = torch.cat([self.alone[m](x) for m, x in zip(self.dims, vectors, strict=True)], dim=1)
+        alone = torch.cat([self.alone[m](x) for m, x in zip(self.dims, kept, strict=True)], dim=1)
         present = torch.stack([there[m] for m in self.dims], dim=1)
         everything = torch.stack([*vectors, fused], dim=1).float()
         return SelfMMOutput(judged.sentiment, judged.class_logits, everything, alone.float(), present)
@@ -120,7 +121,8 @@ class SelfSupervisedFusion(HeadedFusion):
         each, whole = side[:, :-1], side[:, -1:]
         whole = torch.where(whole.abs() < _SMALLEST, _SMALLEST, whole)
         made = given + (each - whole) / 2 * (given + whole) / whole
-        ready = (self.steps_seen >= self.warmup) & (self.centre_counts > 0).all()
+        known = (self.centre_counts > 0).all(dim=0)  # [M + 1]; a modality nobody has does not hold up the others
+        ready = (self.steps_seen >= self.warmup) & known[:-1] & known[-1]
         return torch.where(ready, made.clamp(SENTIMENT_MIN, SENTIMENT_MAX), given)
 
     def _move_centres(self, vectors: Tensor, *, labels: Tensor, made: Tensor, present: Tensor) -> None:

@@ -9,6 +9,9 @@ arXiv 1707.07250. With n utterances and hidden width h a modality:
 
 The 1s keep the products of two, and the vectors themselves, beside those of three. An absent modality is [0; 1]: all
 products it is in are 0, the others stay.
+
+What differs: the paper reads text with an LSTM and has networks of three layers before the product; here it is one
+layer on the average, or an LSTM for every modality. The head takes the place of a sigmoid stretched to [-3, 3].
 """
 
 from collections.abc import Mapping

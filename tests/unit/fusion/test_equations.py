@@ -340,6 +340,23 @@ def test_self_mm_learns_from_the_labels_it_made_and_moves_its_centres_in_trainin
     assert torch.allclose(fusion.centre_counts[:, 3], torch.tensor([4 * 0.99 + 4, 4 * 0.99 + 4]))
 
 
+def test_self_mm_makes_labels_for_what_is_recorded_though_one_modality_never_is():
+    with seeded(0):
+        fusion = SelfSupervisedFusion(DIMS, hidden=8, warmup=1, modality_dropout=0.0)
+    given = batch(8).only(("text", "audio"))
+    fusion.train()
+    for _ in range(2):
+        fusion.loss(said := fusion(given), given)
+    unlike = (fusion.make_labels(said.vectors, given.labels) != given.labels.unsqueeze(1)).any(dim=0)
+    assert unlike.tolist() == [True, True, False]
+
+
+def test_self_mm_measures_distances_without_the_noise_of_dropout():
+    with seeded(0):
+        fusion = SelfSupervisedFusion(DIMS, hidden=64, dropout=0.9, modality_dropout=0.0).train()
+    assert torch.equal(fusion(batch()).vectors[:, :3], fusion.eval()(batch()).vectors[:, :3])
+
+
 def test_layers_and_steps_are_averaged_before_anything_is_learned():
     x = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(LayerMix(3)(x), (x[..., :4] + x[..., 4:8] + x[..., 8:]) / 3, atol=1e-6)

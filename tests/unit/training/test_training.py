@@ -287,6 +287,24 @@ def test_train_goes_from_the_folder_to_a_bundle_that_scores_the_same(tmp_path: P
     }
 
 
+@pytest.mark.parametrize("name", ["concat", "gated", "lf_dnn"])
+def test_classes_are_calibrated_on_valid_and_the_sentiment_stays(name: str, tmp_path: Path):
+    train(write_folder(tmp_path / "data"), out=tmp_path / "run", config=config(epochs=12), model=name)
+    _, fusion = load_bundle(tmp_path / "run")
+    valid = split(seed=1)
+    given = valid.batch(torch.arange(32))
+    with torch.no_grad():
+        calibrated = fusion(given)
+        temperature = fusion.head.temperature.item()
+        fusion.head.temperature.fill_(1.0)
+        raw = fusion(given)
+    classes = given.labels.round().long() + 3
+    surprise = [torch.nn.functional.cross_entropy(o.class_logits, classes) for o in (calibrated, raw)]
+    assert temperature != 1
+    assert surprise[0] < surprise[1]
+    assert torch.equal(calibrated.sentiment, raw.sentiment)
+
+
 def test_training_again_into_a_finished_run_replaces_the_bundle_and_nothing_else(tmp_path: Path):
     data = write_folder(tmp_path / "data")
     train(data, out=tmp_path, config=config(epochs=1))
