@@ -1,12 +1,15 @@
 """A text encoder that learns along, against transformers, the extractor that reads its folder afterwards, and peft."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import peft
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 import media_files
 from trisent.checkpoint import Bundle, load_bundle, own_text_encoder, save_bundle
@@ -22,6 +25,7 @@ from trisent.seeding import seeded
 from trisent.training import TrainConfig, evaluate, fit, train
 from trisent.training.finetune import Finetune, FineTuned, encoder_files, load_learner, texts_alone, tokens_of
 from trisent.training.finetuned_data import dataset_for
+from trisent.training.lora import add_adapters
 from trisent.training.preparing import prepare
 from trisent.training.resume import CHECKPOINT
 from trisent.training.run import train_on
@@ -122,6 +126,34 @@ def test_adapters_leave_the_weights_alone_until_they_are_merged() -> None:
     network.merge()
     weight = network.encoder.state_dict()["encoder.layer.0.attention.self.query.weight"]
     torch.testing.assert_close(weight, original + change)
+
+
+def test_adapted_layers_compute_and_learn_as_those_of_peft_do() -> None:
+    ours = load_learner(Finetune("lora", str(TINY))).model
+    theirs = copy.deepcopy(ours)
+    with seeded(0):
+        adapted = add_adapters(ours, rank=4).train()
+    plain = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, "target_modules": ["query", "key", "value", "dense"]}
+    reference = peft.LoraModel(theirs, peft.LoraConfig(**plain), "default").train()
+    for network in (adapted, reference):
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+    with torch.no_grad():
+        for name, p in adapted.named_parameters():
+            if "lora_B" in name:
+                p.normal_(std=0.1, generator=torch.Generator().manual_seed(len(name)))
+    reference.load_state_dict(adapted.state_dict())
+    ids = torch.arange(5, 29).view(2, 12)
+    for network in (adapted, reference):
+        network(input_ids=ids).last_hidden_state.square().sum().backward()
+    gradients = {name: p.grad for name, p in reference.named_parameters() if p.requires_grad}
+    assert len(gradients) > 4
+    for name, p in adapted.named_parameters():
+        if p.requires_grad:
+            torch.testing.assert_close(p.grad, gradients[name], rtol=1e-3, atol=1e-4)
+    found = [network(input_ids=ids).last_hidden_state for network in (adapted, reference)]
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
 
 
 def test_only_adapters_and_the_fusion_model_learn_with_lora() -> None:
