@@ -1,6 +1,7 @@
 """`trisent train` as people type it."""
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -72,3 +73,37 @@ def test_the_file_in_the_docs_says_what_holds_anyway(language: str, tmp_path: Pa
     [block] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "c.toml").write_text(block, encoding="utf-8")
     assert read_settings(tmp_path / "c.toml") == read_settings()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_fusion_model_of_the_docs_trains_like_any_other(
+    language: str, trisent: Run, data: str, tmp_path: Path
+) -> None:
+    text = (ROOT / "docs" / language / "training.md").read_text(encoding="utf-8")
+    [module] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    [entry] = re.findall(r"^    (sum = .*)$", text, re.MULTILINE)
+    package = tmp_path / "site" / "my_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "model.py").write_text(module, encoding="utf-8")
+    info = tmp_path / "site" / "my_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[trisent.fusion_models]\n" + entry.replace('"', ""), encoding="utf-8")
+    words = (
+        "train",
+        data,
+        "--model",
+        "sum",
+        "--epochs",
+        1,
+        "--device",
+        "cpu",
+        "--set",
+        "model.hidden=8",
+        "--out",
+        "run",
+    )
+    done = trisent(*words, PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(tmp_path / "site")]))
+    assert done.returncode == 0, done.stderr
+    assert '"hidden": 8' in (tmp_path / "run/bundle.json").read_text(encoding="utf-8")
