@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from trisent.checkpoint import TEXT_ENCODER
 from trisent.data.batching import Tokens
 from trisent.data.dataset import Dataset
-from trisent.errors import DataError, UsageError
+from trisent.errors import DataError, UsageError, one_line
 from trisent.extractors.loading import Layers, quiet_transformers
 from trisent.extractors.text_encoder import TextEncoder, load_text_encoder, tokenize
 from trisent.fusion.batch import Batch, Output
@@ -203,8 +203,16 @@ def load_learner(how: Finetune, *, on_progress: OnProgress = no_progress) -> Tex
 
     Raises:
         WeightsError: its weights cannot be had, or are of another family.
+        UsageError: it does not have those layers, or they hold nothing that could learn.
     """
-    encoder = load_text_encoder(how.weights, layers=how.layers, on_progress=on_progress)
+    try:
+        encoder = load_text_encoder(how.weights, layers=how.layers, on_progress=on_progress)
+    except (TypeError, ValueError) as error:
+        raise UsageError(t("finetune.layers: {reason}", reason=one_line(error))) from error
+    if max(encoder.layers) == 0:
+        raise UsageError(
+            t("finetune.layers: {reason}", reason=t("layer 0 alone is the embedding, name a layer above it"))
+        )
     for layer in encoder.model.encoder.layer:
         # With dropout of its weights, attention on a CPU has to write down all pairs of pieces: 4 GB more for 32 texts
         # of 345. Dropout of what it gives stays.

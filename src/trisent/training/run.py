@@ -125,7 +125,8 @@ def train_on(
         parts: dict[str, bytes] = {}
         if encoder and isinstance(network, FineTuned):
             network.merge()
-            parts, extractors["text"] = encoder_files(encoder, network)
+            if is_first_process():  # in the others transformers writes no weights
+                parts, extractors["text"] = encoder_files(encoder, network)
         _calibrate(network, prepared.valid)
         data = prepared.dataset
         index = data.index("valid")

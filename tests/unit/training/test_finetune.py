@@ -277,6 +277,12 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> No
         Finetune(**wrong)
 
 
+@pytest.mark.parametrize("layers", ["first", [], [99], [0], 3, True], ids=str)
+def test_layers_that_the_encoder_does_not_have_are_refused(layers: object) -> None:
+    with pytest.raises(UsageError, match=r"finetune\.layers"):
+        load_learner(Finetune(weights=str(TINY), layers=layers))
+
+
 def test_a_video_is_judged_by_what_is_said_in_it_with_the_bundle_s_own_encoder() -> None:
     network, examples, encoder = learner(Finetune(weights=str(TINY), lr=1e-2))
     fit(network, examples, examples, CONFIG)
