@@ -10,7 +10,7 @@ import filelock
 import numpy as np
 import pytest
 
-import media_files
+import media_files as media
 from trisent.data.readers import read
 from trisent.errors import DataError, UsageError
 from trisent.extractors.text import BERTTextExtractor
