@@ -146,3 +146,13 @@ def test_the_commands_of_the_page_of_metrics_work_as_written(trisent: Run, tmp_p
     for command in commands:
         done = trisent(*command.split())
         assert done.returncode == 0, (command, done.stderr)
+
+
+def test_language_and_verbosity_may_stand_behind_the_verb(trisent: Run, tmp_path: Path) -> None:
+    predictions = write(tmp_path / "a.csv", seed=1)
+    behind, before = (
+        trisent("score", predictions, "--lang", "zh", "-v"),
+        trisent("--lang=zh", "-v", "score", predictions),
+    )
+    assert behind.returncode == 0, behind.stderr
+    assert behind.stdout == before.stdout != trisent("score", predictions).stdout

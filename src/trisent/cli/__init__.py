@@ -3,6 +3,7 @@
 trisent demo | predict | train | score | compare | weights … | data …
 """
 
+import itertools
 import sys
 from collections.abc import Sequence
 
@@ -19,12 +20,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> int:
         from trisent.cli.app import app
 
-        exit_code = int(app(words, prog_name="trisent", standalone_mode=False) or 0)
+        exit_code = int(app(_in_front(words), prog_name="trisent", standalone_mode=False) or 0)
         if exit_code == INTERRUPTED:  # typer makes a number of Ctrl-C, without a word to the person
             raise KeyboardInterrupt
         return exit_code
 
     return guarded(work, verbose="-v" in words or "--verbose" in words)
+
+
+def _in_front(words: Sequence[str]) -> list[str]:
+    """Put --lang and -v before the verb, where typer looks for them: people write them at the end, too.
+
+    >>> _in_front(["score", "a.csv", "--lang", "zh", "-v"])
+    ['--lang', 'zh', '-v', 'score', 'a.csv']
+    """
+    front: list[str] = []
+    others: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":  # what follows are names
+            others += [word, *left]
+        elif word == "--lang":
+            front += [word, *itertools.islice(left, 1)]
+        else:
+            (front if word in ("-v", "--verbose") or word.startswith("--lang=") else others).append(word)
+    return front + others
 
 
 def _language(words: Sequence[str]) -> str:

@@ -22,13 +22,13 @@ from trisent.weights import ensure
 
 RECOGNISER = "whisper-tiny-en"
 _FORMAT = 1  # raised when listening begins to give other utterances
-_ENDS = 64 * 1024  # bytes at either end that tell files apart
+_PLACES, _PIECE = 8, 16 * 1024  # spread over a file, whose bytes tell it from others
 _SLOWEST = 10.0  # seconds of listening for a second of sound; a fifth of one is usual
 _LEAST_S = 60.0
 
 
 def fingerprint(path: Path) -> str:
-    """Tell files apart by size, beginning and end: they stay the same when copied, and change when replaced.
+    """Tell files apart by size and samples: they stay the same when copied, and change when replaced or completed.
 
     Raises:
         OSError: it cannot be read, or is no file: opening a pipe would wait for a writer for ever.
@@ -36,11 +36,12 @@ def fingerprint(path: Path) -> str:
     if reason := fault_of(path):
         raise OSError(reason)
     size = path.stat().st_size
+    digest = hashlib.sha256(b"%d:" % size)
     with path.open("rb") as file:
-        head = file.read(_ENDS)
-        file.seek(max(0, size - _ENDS))
-        tail = file.read(_ENDS)
-    return hashlib.sha256(b"%d:" % size + head + tail).hexdigest()[:32]
+        for k in range(_PLACES):  # the first piece begins the file, the last one ends it
+            file.seek(k * max(0, size - _PIECE) // (_PLACES - 1))
+            digest.update(file.read(_PIECE))
+    return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class _Listening:
 
         def do(source: Source, on_step: Stage) -> Heard | str:
             try:
+                on_step(0, _LEAST_S)
                 on_step(0, max(_LEAST_S, _SLOWEST * probe(source.path).duration_s))
                 speech = listen(source.path, needed)
             except MediaError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trisent.data.audit import audit, columns
+from trisent.data.audit import audit, columns, describe
 from trisent.data.audit.baselines import baselines
 from trisent.data.audit.columns import measure
 from trisent.data.audit.published import PUBLISHED, SHA256, near_sizes, same_sizes
@@ -158,3 +158,11 @@ def test_a_file_with_a_published_sum_is_known_by_whatever_name(tmp_path: Path, m
     monkeypatch.setitem(SHA256, digest, "MOSI aligned_50.pkl")
     (finding,) = check_files(path)
     assert finding.code == "file.published"
+
+
+def test_words_are_counted_where_spaces_part_them_and_characters_where_none_do() -> None:
+    texts = ("这部电影很好", "a good film", "")
+    labels = {"sentiment": np.zeros(3, np.float32)}
+    data = Dataset("texts", "", ("a", "b", "c"), ("train", "train", "valid"), labels, {}, texts)
+    words = {split: facts.words for split, facts in describe(data).splits.items()}
+    assert words == {"train": 6 + 3, "valid": 0}

@@ -47,3 +47,13 @@ def test_a_fingerprint_stays_with_the_content_and_not_with_the_name(tmp_path: Pa
     assert fingerprint(a) == fingerprint(b)
     b.write_bytes(b"x" * 199_999 + b"y")
     assert fingerprint(a) != fingerprint(b)
+
+
+def test_a_download_that_was_completed_has_another_fingerprint_than_before_though_size_and_ends_are_the_same(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"x" * 400_000 + bytes(200_000) + b"x" * 400_000)
+    before = fingerprint(path)
+    path.write_bytes(b"x" * 1_000_000)
+    assert fingerprint(path) != before

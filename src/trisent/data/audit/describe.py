@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from trisent.data.dataset import SPLITS, Dataset, Sequences
 from trisent.data.resplit import CLASSES, classes_of, split_digest, videos_of
+from trisent.evaluation.breakdown import count_words
 from trisent.types import Modality
 
 
@@ -93,7 +94,7 @@ def _split_facts(dataset: Dataset, *, index: NDArray[np.int64], videos: tuple[st
         labelled=len(known),
         videos=len({videos[i] for i in index} - {""}),
         hours=float(seconds.sum() / 3600) if len(seconds) else None,
-        words=sum(len(dataset.texts[i].split()) for i in index),
+        words=sum(count_words(dataset.texts[i]) for i in index),
         mean=float(known.mean()) if len(known) else None,
         std=float(known.std()) if len(known) else None,
         classes=tuple(np.bincount(classes[classes >= 0], minlength=CLASSES).tolist()),

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from trisent.data.audit.columns import Columns
 from trisent.data.audit.findings import LEVELS, Report
 from trisent.data.dataset import SPLITS, Dataset
+from trisent.evaluation.breakdown import count_words
 from trisent.files import write_whole
 from trisent.i18n import t
 from trisent.pages import fill
@@ -76,7 +77,7 @@ def _label_histograms(dataset: Dataset) -> Iterator[Histogram]:
 def _length_histograms(dataset: Dataset) -> Iterator[Histogram]:
     lengths: Mapping[str, NDArray[np.int64]] = {t(m): s.lengths[s.lengths > 0] for m, s in dataset.features.items()}
     if not lengths:
-        lengths = {t("words of a text"): np.array([len(text.split()) for text in dataset.texts if text])}
+        lengths = {t("words of a text"): np.array([count_words(text) for text in dataset.texts if text])}
     for title, values in lengths.items():
         if len(values):
             high = float(np.percentile(values, 99.5))
