@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from trisent.errors import DataError, UsageError
 from trisent.fusion.batch import Batch, Output
-from trisent.fusion.concat import ConcatFusion
 from trisent.fusion.gated import GatedFusion
 from trisent.fusion.outputs import HEADS, ClassHead, OrdinalHead, bounded, calibrate, make_head, ordinal_logits
 from trisent.seeding import seeded
@@ -185,7 +184,7 @@ def test_the_temperature_is_saved_with_the_model_and_makes_valid_more_likely(nam
 
 
 def test_a_model_without_a_temperature_and_an_empty_validation_split_are_refused():
-    with pytest.raises(UsageError, match="ConcatFusion has no temperature"):
-        calibrate(ConcatFusion({"text": 4}), [labelled()])
+    with pytest.raises(UsageError, match="Linear has no temperature"):
+        calibrate(torch.nn.Linear(4, 7), [labelled()])
     with pytest.raises(DataError, match="validation split has none"):
         calibrate(GatedFusion({"text": 4}, hidden=8), [])
