@@ -20,8 +20,8 @@ from trisent.types import Clip, Features, Modality
 
 _log = logging.getLogger(__name__)
 
-# A decoder that takes longer than this for a file has lost its way: real ones read some MB a second and core, and hours
-# of a still picture at 100 kbit/s in a tenth of their time.
+# A decoder that takes longer than this for a file has lost its way: real ones read some MB a second and core. A file of
+# 100 kbit/s still has a tenth of its length.
 _DECODE_S, _DECODE_BYTES_A_S = 15.0, 125_000
 ENCODE_S = 1800.0  # for the networks, on the slowest of machines
 ENCODING = -1  # the step of a task after its last piece is decoded
