@@ -12,7 +12,7 @@ from trisent.i18n import LANGUAGES, detect_language, set_language
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `trisent ARGUMENTS` and return the exit code: 0 good, 1 failed, 2 wrong use, 130 after Ctrl-C."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _in_front(sys.argv[1:] if arguments is None else arguments)
     # Before anything else is imported: help texts are translated where they are written down.
     set_language(_language(words))
     from trisent.cli.guard import INTERRUPTED, guarded
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> int:
         from trisent.cli.app import app
 
-        exit_code = int(app(_in_front(words), prog_name="trisent", standalone_mode=False) or 0)
+        exit_code = int(app(words, prog_name="trisent", standalone_mode=False) or 0)
         if exit_code == INTERRUPTED:  # typer makes a number of Ctrl-C, without a word to the person
             raise KeyboardInterrupt
         return exit_code

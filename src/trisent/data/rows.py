@@ -12,7 +12,7 @@ import numpy as np
 
 from trisent.data.dataset import EMOTIONS, SENTIMENT, Dataset
 from trisent.errors import DataError
-from trisent.evaluation.classes import like_sims
+from trisent.evaluation.classes import SIMS_SCALE, like_sims
 from trisent.features.layouts import SPLIT_NAMES, seconds
 from trisent.i18n import t
 from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN, Floats
@@ -20,8 +20,6 @@ from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN, Floats
 # name of a label -> the column it is in; SIMS judges what is said, heard and seen alone
 LABEL_COLUMNS = {SENTIMENT: "label", "text": "label_T", "audio": "label_A", "video": "label_V"}
 LABEL_COLUMNS |= {emotion: emotion for emotion in EMOTIONS}
-
-SIMS_SCALE = (-1.0, 1.0)
 
 # our word for a column -> what it may be called, in lower case, the better names first
 EMOTION_WORDS: dict[str, tuple[str, ...]] = {

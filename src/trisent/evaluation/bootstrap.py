@@ -121,10 +121,8 @@ def differences(
     for figure in figures:
         a, b = (float(np.mean([figure.of(seed)[0] for seed in run])) for run in (first, second))
         every = np.concatenate(parts[figure.key])
-        alone = count == 1
-        found[figure.key] = Difference(
-            b - a, _NOTHING if alone else _middle(every), float("nan") if alone else _two_sided(every)
-        )
+        interval, p = (_middle(every), _two_sided(every)) if count > 1 else (_NOTHING, float("nan"))
+        found[figure.key] = Difference(b - a, interval, p)
     return found
 
 
@@ -144,9 +142,9 @@ def mean_intervals(
         on_progress: told of resamples.
     """
     places, count = _places(known_videos(run), len(run[0]))
-    sums = [_by_video(seed, figures, places=places) for seed in run]
     if count == 1:
         return {figure.key: _NOTHING for figure in figures}
+    sums = [_by_video(seed, figures, places=places) for seed in run]
     parts: dict[str, list[Numbers]] = {figure.key: [] for figure in figures}
     random = np.random.default_rng([resampling.seed, 1])
     for counts in _draws(count, resampling, on_progress=on_progress):

@@ -28,6 +28,8 @@ def cmu_classes(sentiment: Numbers, limit: int) -> Classes:
     return classes
 
 
+SIMS_SCALE = (-1.0, 1.0)  # of the labels of CH-SIMS
+
 # classes -> upper edges of all bins but the last; a bin holds its upper edge, so 0 is negative among two classes
 SIMS_EDGES = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
 

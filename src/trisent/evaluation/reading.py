@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from trisent.errors import DataError
-from trisent.evaluation.classes import like_sims
+from trisent.evaluation.classes import SIMS_SCALE, like_sims
 from trisent.evaluation.predictions import CLASSES, Numbers, Predictions, predictions_of
 from trisent.files import read_text
 from trisent.i18n import t
+from trisent.types import SENTIMENT_MAX
 
 # what a column holds -> the names it goes by, all in lower case
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
@@ -82,7 +83,7 @@ def read_predictions(path: Path, *, prediction: str | None = None, label: str | 
             ids=_ids(table, names),
             videos=None if names["video"] is None else [str(v) for v in table.columns[names["video"]]],
             probabilities=_probabilities(table),
-            stretch=3.0 if like_sims(np.asarray(values["label"], np.float64)) else 1.0,
+            stretch=SENTIMENT_MAX / SIMS_SCALE[1] if like_sims(np.asarray(values["label"], np.float64)) else 1.0,
             columns={k: tuple(map(str, v)) for k, v in table.columns.items() if k not in used and _is_column(v, n)},
         )
     except DataError as error:

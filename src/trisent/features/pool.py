@@ -109,16 +109,15 @@ class Isolated(Generic[_Result]):
 
     def _started(self) -> threading.Timer:
         """Have a worker that is ready, and a clock that runs."""
-        left = 0 if self._process is not None else _STARTS
-        while left:
+        for left in reversed(range(_STARTS if self._process is None else 0)):
             kind, *content = self._start()
             if kind == "ready":
                 break
             if kind == "raised":
                 raise content[0]
-            reason, left = self._why(), 0 if self._hung or self._over else left - 1
+            reason, hopeless = self._why(), self._hung or self._over or not left
             self._end()
-            if not left:
+            if hopeless:
                 raise TrisentError(t("a worker could not start ({reason})", reason=reason))
         return self._timer(_START_S)
 

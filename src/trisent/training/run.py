@@ -111,58 +111,66 @@ def train_on(
     """
     message = "{out}: another training is at work there; wait for it, or name another --out"
     with alone_in(out, otherwise=UsageError(t(message, out=out))) if is_first_process() else nullcontext():
-        started = now()
-        widths: dict[str, Any] = {"dims": prepared.train.dims}
-        encoder = load_learner(prepared.finetune) if prepared.finetune else None
-        if encoder:
-            widths = {"dims": {**prepared.train.dims, "text": encoder.dim}, **layer_settings(model, encoder)}
-        with seeded(config.seed):
-            inner = build(model, widths | dict(model_config or {}))
-            network = FineTuned(encoder, inner, how=prepared.finetune) if encoder and prepared.finetune else inner
-        rehearse(model, inner, widths["dims"])
-        history = fit(network, prepared.train, prepared.valid, config, run_folder=out, on_epoch=on_epoch)
-        extractors = dict(prepared.dataset.provenance)
-        parts: dict[str, bytes] = {}
-        if encoder and isinstance(network, FineTuned):
-            network.merge()
-            if is_first_process():  # in the others transformers writes no weights
-                parts, extractors["text"] = encoder_files(encoder, network)
-        _calibrate(network, prepared.valid)
-        data = prepared.dataset
-        index = data.index("valid")
-        predictions = predictions_on(data, index, judge(network, prepared.valid))
-        bundle = Bundle(
-            model_name=model,
-            model_config=inner.config if isinstance(inner, FusionModel) else {},
-            preset=prepared.preset,
-            extractors=extractors or None,
-            scores={"valid": scores(predictions.predicted, predictions.truth)},
-            data=prepared.facts,
-            synthetic=data.synthetic,
-            licence="CC0-1.0 (made of synthetic data)" if data.synthetic else "that of the data set it was trained on",
-            seed=config.seed,
-            pooled=tuple(m for m, s in data.features.items() if s.lengths.max(initial=0) == 1),
-            cleaning=prepared.cleaning if prepared.cleaning.changes_values else None,
+        return _train_alone(
+            prepared, out, config=config, model=model, settings=dict(model_config or {}), on_epoch=on_epoch
         )
-        record = {
-            "command": command(),
-            "settings": settings_of(prepared, config, model, dict(model_config or {})),
-            "seed": config.seed,
-            "data": prepared.facts,
-            "git": git_state(Path.cwd()),
-            "environment": environment(**machine()),
-            "started": started,
-            "finished": now(),
-            "best_epoch": history.best.epoch,
-            "epochs": len(history.epochs),
-            "resumed_after": history.resumed_after,
-        }
-        if is_first_process():
-            told = history.to_json() | {"config": asdict(config)}
-            files = {"history.json": _json(told), RUN: _json(record), PREDICTIONS: predictions_csv(predictions)}
-            save_bundle(out, bundle, inner, parts=parts, extra=files)
-            discard_checkpoint(out)
-        return TrainResult(out, bundle, history)
+
+
+def _train_alone(
+    prepared: Prepared, out: Path, *, config: TrainConfig, model: str, settings: dict[str, Any], on_epoch: OnEpoch
+) -> TrainResult:
+    started = now()
+    widths: dict[str, Any] = {"dims": prepared.train.dims}
+    encoder = load_learner(prepared.finetune) if prepared.finetune else None
+    if encoder:
+        widths = {"dims": {**prepared.train.dims, "text": encoder.dim}, **layer_settings(model, encoder)}
+    with seeded(config.seed):
+        inner = build(model, widths | settings)
+        network = FineTuned(encoder, inner, how=prepared.finetune) if encoder and prepared.finetune else inner
+    rehearse(model, inner, widths["dims"])
+    history = fit(network, prepared.train, prepared.valid, config, run_folder=out, on_epoch=on_epoch)
+    extractors = dict(prepared.dataset.provenance)
+    parts: dict[str, bytes] = {}
+    if encoder and isinstance(network, FineTuned):
+        network.merge()
+        if is_first_process():  # in the others transformers writes no weights
+            parts, extractors["text"] = encoder_files(encoder, network)
+    _calibrate(network, prepared.valid)
+    data = prepared.dataset
+    index = data.index("valid")
+    predictions = predictions_on(data, index, judge(network, prepared.valid))
+    bundle = Bundle(
+        model_name=model,
+        model_config=inner.config if isinstance(inner, FusionModel) else {},
+        preset=prepared.preset,
+        extractors=extractors or None,
+        scores={"valid": scores(predictions.predicted, predictions.truth)},
+        data=prepared.facts,
+        synthetic=data.synthetic,
+        licence="CC0-1.0 (made of synthetic data)" if data.synthetic else "that of the data set it was trained on",
+        seed=config.seed,
+        pooled=tuple(m for m, s in data.features.items() if s.lengths.max(initial=0) == 1),
+        cleaning=prepared.cleaning if prepared.cleaning.changes_values else None,
+    )
+    record = {
+        "command": command(),
+        "settings": settings_of(prepared, config, model, settings),
+        "seed": config.seed,
+        "data": prepared.facts,
+        "git": git_state(Path.cwd()),
+        "environment": environment(**machine()),
+        "started": started,
+        "finished": now(),
+        "best_epoch": history.best.epoch,
+        "epochs": len(history.epochs),
+        "resumed_after": history.resumed_after,
+    }
+    if is_first_process():
+        told = history.to_json() | {"config": asdict(config)}
+        files = {"history.json": _json(told), RUN: _json(record), PREDICTIONS: predictions_csv(predictions)}
+        save_bundle(out, bundle, inner, parts=parts, extra=files)
+        discard_checkpoint(out)
+    return TrainResult(out, bundle, history)
 
 
 def settings_of(prepared: Prepared, config: TrainConfig, model: str, model_config: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from trisent.data.formats.pickled import check_widths, numbers, piece, unique
 from trisent.data.padding import Piece, end_to_end
 from trisent.data.safe_pickle import load
 from trisent.errors import DataError
+from trisent.evaluation.classes import SIMS_SCALE
 from trisent.features.tables import read_table
 from trisent.i18n import t
 from trisent.types import MODALITIES, SENTIMENT_MAX, SENTIMENT_MIN, Floats, Modality
@@ -132,7 +133,7 @@ def _value(label: object) -> object:
 def _scale(path: Path, values: Floats) -> tuple[float, float]:
     """CH-SIMS goes from -1 to 1."""
     sims = "sims" in path.resolve().name.lower() and not (np.abs(values) > 1).any()
-    return (-1.0, 1.0) if sims else (SENTIMENT_MIN, SENTIMENT_MAX)
+    return SIMS_SCALE if sims else (SENTIMENT_MIN, SENTIMENT_MAX)
 
 
 def _read_texts(path: Path, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -42,6 +42,7 @@ from trisent.data.padding import Stored
 from trisent.data.pickle_writer import Blocks, dump
 from trisent.data.provenance import provenance_from_json
 from trisent.errors import DataError
+from trisent.evaluation.classes import SIMS_SCALE
 from trisent.i18n import t
 from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN, Floats, Modality, Provenance
 
@@ -135,7 +136,7 @@ def _scale(path: Path, labels: Mapping[str, Floats]) -> tuple[float, float]:
     """SIMS judges modalities alone, or is called so, and goes from -1 to 1."""
     sims = len(labels) > 1 or "sims" in path.resolve().as_posix().lower()
     small = not (np.abs(labels[SENTIMENT]) > 1).any()
-    return (-1.0, 1.0) if sims and small else (SENTIMENT_MIN, SENTIMENT_MAX)
+    return SIMS_SCALE if sims and small else (SENTIMENT_MIN, SENTIMENT_MAX)
 
 
 def _facts(rest: Mapping[str, object]) -> tuple[dict[str, Any], tuple[str, ...]]:  # of what trisent itself wrote

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from trisent.data.dataset import SENTIMENT, Dataset, Sequences
 from trisent.data.provenance import preset_of
 from trisent.data.resplit import video_in
-from trisent.data.rows import SIMS_SCALE
 from trisent.errors import DataError
-from trisent.evaluation.classes import like_sims
+from trisent.evaluation.classes import SIMS_SCALE, like_sims
 from trisent.features.index import WORDS
 from trisent.features.part import DTYPES, Dtype
 from trisent.features.shards import Shard, write_shard
@@ -57,7 +56,8 @@ def read(path: Path) -> Dataset:
     spans = [_span(u) if video in whole else _NOWHERE for u, video in zip(utterances, videos, strict=True)]
     words = (path / WORDS).is_file() and (path / WORDS).stat().st_size
     notes = [t("the times of words stay in the store")] if words else []
-    if like_sims(store.labels):
+    scale = SIMS_SCALE if like_sims(store.labels) else (SENTIMENT_MIN, SENTIMENT_MAX)
+    if scale == SIMS_SCALE:
         notes.append(t("labels are multiples of 0.2 from -1 to 1: taken for those of CH-SIMS"))
     provenance = {m: p for m, p in store.provenance.items() if p != _UNKNOWN}
     return Dataset(
@@ -72,7 +72,7 @@ def read(path: Path) -> Dataset:
         spans=np.array(spans, np.float32).reshape(len(spans), 2),
         provenance=provenance,
         preset=preset_of(provenance),
-        scale=SIMS_SCALE if like_sims(store.labels) else (SENTIMENT_MIN, SENTIMENT_MAX),
+        scale=scale,
         notes=tuple(notes),
     )
 
