@@ -102,9 +102,8 @@ def differences(
 ) -> dict[str, Difference]:
     """Compare two runs, each given as one `Predictions` a seed, all of the same utterances in the same order.
 
-    Both runs are judged on the same drawn videos. With several seeds the seeds of each run are drawn too, and a run's
-    figure is the mean over those drawn. Drawn from themselves, a handful of seeds vary less than new ones would: two of
-    them by half the variance. So what the seeds contribute is widened as a t-test over seeds would have it.
+    Both runs are judged on the same drawn videos. With several seeds the seeds of each run are drawn too, and widened
+    as `_seed_weights` says; a run's figure is the mean over those drawn.
     """
     places, count = _places(known_videos([*first, *second]), len(first[0]))
     sums = [[_by_video(seed, figures, places=places) for seed in run] for run in (first, second)]
@@ -112,8 +111,7 @@ def differences(
     random = np.random.default_rng([resampling.seed, 1])
     freedom = sum(len(run) - 1 for run in sums)
     for counts in _draws(count, resampling, on_progress=on_progress):
-        drawn_seeds = [_seed_weights(len(run), len(counts), random=random) for run in sums]
-        weights = [_widened(drawn, freedom=freedom) for drawn in drawn_seeds]
+        weights = [_seed_weights(len(run), len(counts), freedom=freedom, random=random) for run in sums]
         for figure in figures:
             drawn = [_means(run, figure, counts=counts, weights=w) for w, run in zip(weights, sums, strict=True)]
             parts[figure.key].append(drawn[1] - drawn[0])
@@ -133,7 +131,7 @@ def mean_intervals(
     resampling: Resampling,
     on_progress: OnProgress = no_progress,
 ) -> dict[str, Interval]:
-    """Give the mean over seeds of each figure its interval, by key: videos are drawn, and seeds.
+    """Give the mean over seeds of each figure its interval, by key: videos are drawn, and seeds, as in `differences`.
 
     Args:
         run: one `Predictions` a seed, all of the same utterances in the same order.
@@ -148,9 +146,9 @@ def mean_intervals(
     parts: dict[str, list[Numbers]] = {figure.key: [] for figure in figures}
     random = np.random.default_rng([resampling.seed, 1])
     for counts in _draws(count, resampling, on_progress=on_progress):
-        weights = _seed_weights(len(run), len(counts), random=random)
-        for figure in figures:
-            parts[figure.key].append(_means(sums, figure, counts=counts, weights=weights))
+        weights = _seed_weights(len(run), len(counts), freedom=len(run) - 1, random=random)
+        for figure in figures:  # widened, it may have left what the figure can be
+            parts[figure.key].append(_means(sums, figure, counts=counts, weights=weights).clip(*figure.limits))
     return {key: _middle(np.concatenate(drawn)) for key, drawn in parts.items()}
 
 
@@ -159,22 +157,18 @@ def known_videos(same: Sequence[Predictions]) -> tuple[str, ...] | None:
     return next((predictions.videos for predictions in same if predictions.videos is not None), None)
 
 
-def _seed_weights(seeds: int, resamples: int, *, random: np.random.Generator) -> Numbers:
-    """Draw how much each seed weighs in each resample [resamples, seeds]; rows sum to 1."""
-    return random.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+def _seed_weights(seeds: int, resamples: int, *, freedom: int, random: np.random.Generator) -> Numbers:
+    """Draw how much each seed weighs in each resample [resamples, seeds]; rows sum to 1.
 
-
-def _widened(weights: Numbers, *, freedom: int) -> Numbers:
-    """Take drawn weights [resamples, seeds] farther from equal ones; rows still sum to 1.
-
-    sqrt(seeds / (seeds - 1)) makes the variance of a mean over seeds unbiased; Student's quantile in place of the
-    normal one allows for its being estimated from `freedom` degrees.
+    Drawn from themselves, a handful of seeds vary less than new ones would: two of them by half the variance. So the
+    weights are taken farther from equal ones, as a t-test over seeds would have it: sqrt(seeds / (seeds - 1)) makes the
+    variance of a mean over seeds unbiased, and Student's quantile in place of the normal one allows for its being
+    estimated from `freedom` degrees.
     """
-    seeds = weights.shape[1]
+    weights: Numbers = random.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
     if seeds == 1:
         return weights
-    tail = (1 + LEVEL) / 2
-    factor = np.sqrt(seeds / (seeds - 1)) * stdtrit(freedom, tail) / ndtri(tail)
+    factor = np.sqrt(seeds / (seeds - 1)) * stdtrit(freedom, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
     wider: Numbers = 1 / seeds + factor * (weights - 1 / seeds)
     return wider
 

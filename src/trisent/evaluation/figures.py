@@ -37,6 +37,13 @@ class Figure:
     lower_is_better: bool = False
     needs_probabilities: bool = False
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value that it can have."""
+        if self.share or self.needs_probabilities:
+            return 0.0, 1.0
+        return (0.0, np.inf) if self.lower_is_better else (-1.0, 1.0)  # an error, or a correlation
+
     def of(self, predictions: Predictions) -> tuple[float, int]:
         """Compute the figure of a whole set: (value, n)."""
         total = self.terms(predictions).sum(axis=0)

@@ -144,14 +144,35 @@ def test_intervals_over_seeds_are_those_of_a_loop_that_draws_seeds_and_videos() 
     names = np.array(first.videos)
     rows = {name: np.flatnonzero(names == name) for name in np.unique(names)}
     errors = [np.abs(seed.predicted - seed.truth) for seed in seeds]
+    wider = np.sqrt(3 / 2) * 4.3027 / 1.9600  # Student's table, two degrees of freedom
     drawn = []
     for _ in range(3000):
         take = np.concatenate([rows[name] for name in random.choice(list(rows), len(rows))])
-        drawn.append(np.mean([errors[k][take].mean() for k in random.integers(3, size=3)]))
+        mean = np.mean([one[take].mean() for one in errors])
+        drawn.append(mean + wider * np.mean([errors[k][take].mean() - mean for k in random.integers(3, size=3)]))
     low, high = np.quantile(drawn, [0.025, 0.975])
     got = mean_intervals(seeds, [FIGURES["mae"]], resampling=Resampling(4000))["mae"]
     assert got.low == pytest.approx(low, abs=0.1 * (high - low))
     assert got.high == pytest.approx(high, abs=0.1 * (high - low))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_an_interval_over_few_seeds_holds_what_many_would_give(count: int) -> None:
+    truth, videos, held = np.linspace(-3, 3, 10), [f"v{i}" for i in range(10)], 0
+    for trial in range(200):
+        biases = np.random.default_rng([30_000, trial]).normal(1, 0.2, count)  # an MAE of 1 on average
+        seeds = [predictions_of(truth + bias, truth, videos=videos) for bias in biases]
+        found = mean_intervals(seeds, [FIGURES["mae"]], resampling=Resampling(200, trial))["mae"]
+        held += found.low <= 1 <= found.high
+    assert held >= 175  # without the widening it is 97, 140 and 159
+
+
+def test_an_interval_stays_within_what_the_figure_can_be() -> None:
+    truth = np.array([-2.0, -1.0, 1.0, 2.0])
+    seeds = [predictions_of(truth + bias, truth, videos=list("abcd")) for bias in (0.0, 1.5)]
+    found = mean_intervals(seeds, [FIGURES[key] for key in ("mae", "acc2_non0")], resampling=Resampling(200))
+    assert found["mae"].low == 0
+    assert found["acc2_non0"].high == 1
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
