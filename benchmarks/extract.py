@@ -1,6 +1,6 @@
 """Compare trisent's extraction with the loop that users write and with transformers' pipeline, piece by piece.
 
-    python benchmarks/extract.py                  # about ten minutes on two cores, 2 GB of disk, prints Markdown
+    python benchmarks/extract.py                  # ten to twenty minutes on two cores, 2 GB of disk, prints Markdown
     python benchmarks/extract.py --only text,endtoend --rounds 5
     python benchmarks/extract.py --quick          # toy networks: shows only that it runs
 

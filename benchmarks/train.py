@@ -14,7 +14,7 @@ of the same size; the usual loop is that of MMSA: `torch.Tensor(features[i])` an
 loss read every step.
 Every measurement is a process of its own, in turn, with `--threads` threads. After a first epoch that does not count it
 measures `--epochs` more, and beside them what the machine can do: copies of memory, for loading, and products of
-matrices in the precision of the row, for training. "Fraction" is of that.
+matrices in the precision of the row, for training. "Fraction" is of that. A processor without bf16 has no such row.
 """
 
 import argparse
@@ -209,7 +209,7 @@ def gflop_an_utterance(model: Any, data: Material, sizes: Sizes) -> float:
 
 MODELS = {"mlp": "concat", "steps": "lf_dnn", "lstm": "ef_lstm"}
 LOADING = ("DataLoader", "DataLoader, 2 workers", "trisent")
-TRAINING = ("DataLoader", "DataLoader, 2 workers", "trisent, fp32", "trisent, bf16")
+TRAINING = ("DataLoader", "DataLoader, 2 workers", "trisent, fp32", BF16 := "trisent, bf16")
 SUBJECTS = {"load-pooled": LOADING, "load-steps": LOADING, "mlp": TRAINING, "steps": TRAINING, "lstm": TRAINING}
 
 
@@ -260,9 +260,19 @@ def measure(subject: str, side: str, sizes: Sizes) -> dict[str, float]:
     return found
 
 
+def has_bf16() -> bool:
+    """Tell whether the processor multiplies bf16 numbers itself: on others they are slower than fp32, by far."""
+    import torch
+
+    from trisent.compute import native_bf16
+
+    return native_bf16(torch.device("cpu"))
+
+
 def compare(subject: str, sizes: Sizes, *, rounds: int) -> dict[str, dict[str, float]]:
     """Measure the rows of a subject in turn, print a table, and return medians."""
-    rows: dict[str, list[dict[str, float]]] = {side: [] for side in SUBJECTS[subject]}
+    known = [side for side in SUBJECTS[subject] if side != BF16 or has_bf16()]
+    rows: dict[str, list[dict[str, float]]] = {side: [] for side in known}
     for _ in range(rounds):  # in turn, so that what else the machine does meets all of them
         for side, found in rows.items():
             found.append(measure(subject, side, sizes))
