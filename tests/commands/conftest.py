@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.forks import run_module
+
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -22,8 +24,7 @@ def trisent(tmp_path: Path) -> Run:
         variables |= {k: v for k, v in environment.items() if v is not None}
         for name in (k for k, v in environment.items() if v is None):
             variables.pop(name, None)
-        command = [sys.executable, "-m", "trisent", *map(str, words)]
-        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        return run_module("trisent", [*map(str, words)], folder=tmp_path, environment=variables)
 
     return run
 
