@@ -24,8 +24,7 @@ def choose_device(name: str = "auto") -> "torch.device":
     """
     import torch
 
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise UsageError(t("--device must be auto, cpu, cuda or cuda:N, got {name!r}", name=name))
+    check_device_name(name)
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -51,6 +50,16 @@ def choose_device(name: str = "auto") -> "torch.device":
         )
         raise UsageError(message)
     return device
+
+
+def check_device_name(name: str) -> None:
+    """Refuse what names no device, whether or not this machine has it.
+
+    Raises:
+        UsageError: the name is not auto, cpu, cuda or cuda:N.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UsageError(t("--device must be auto, cpu, cuda or cuda:N, got {name!r}", name=name))
 
 
 def native_bf16(device: "torch.device") -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trisent.errors import DataError, TrisentError
+from trisent.errors import DataError, TrisentError, UsageError
 from trisent.i18n import t
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,19 @@ def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
+
+
+def check_out(folder: Path) -> None:
+    """Find out before the work whether its results can be written into `folder`, which need not be there yet.
+
+    Raises:
+        UsageError: it is a file, or below one, or nothing may be written there.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(t("{path} is a file; say in which folder results go: --out DIR", path=there))
+    if not os.access(there, os.W_OK):
+        raise UsageError(t("{path} may not be written into; say where results go: --out DIR", path=there))
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def test_another_data_set_is_named_generalisation(trisent: Run, tmp_path: Path) 
         (
             ("evaluate", "embedded", "data", "--out", "data/train.npz/x"),
             2,
-            "train.npz cannot be written into; say where",
+            "train.npz is a file; say in which folder",
         ),
         (("evaluate", "none", "data", "--split", "train"), 2, "valid, test"),
         (("evaluate", "none", "data", "--seed", "-1"), 2, "seed must be at least 0"),

@@ -1,6 +1,5 @@
 """trisent evaluate: everything that can be said of a trained model on a split."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trisent.errors import UsageError
+from trisent.files import check_out
 from trisent.i18n import t
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run(
     if bundle in shipped_bundles() and out is None:
         raise UsageError(t("{bundle} came with trisent and is not written into; say where: --out DIR", bundle=bundle))
     folder = find_bundle(bundle)
-    _refuse_unwritable(out or folder)
+    check_out(out or folder)
     seeds = seed_folders(folder)
     source = read_source(data)
     shipped_log = out if bundle in shipped_bundles() else None
@@ -73,13 +73,6 @@ def run(
         print_json({"bundle": bundle, **summary.to_json()})
     else:
         _show_seeds(summary, files)
-
-
-def _refuse_unwritable(place: Path) -> None:
-    """Find out before the work whether its results can be written."""
-    there = next(path for path in (place, *place.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise UsageError(t("{folder} cannot be written into; say where results go: --out DIR", folder=there))
 
 
 def _tell(evaluation: "Evaluation", files: list[Path], *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trisent.errors import UsageError
+from trisent.files import check_out
 from trisent.i18n import t
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def run(
     from trisent.cli.console import print_json
     from trisent.training.machine import is_first_process
     from trisent.training.preparing import prepare
-    from trisent.training.run import check_out, train_on
+    from trisent.training.run import train_on
     from trisent.training.seeds import train_seeds
     from trisent.training.settings import read_settings
     from trisent.training.tracking import check_tracker

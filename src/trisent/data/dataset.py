@@ -1,5 +1,6 @@
 """A data set: utterances with features, labels, texts and splits, whatever file they were read from."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -149,7 +150,7 @@ class Dataset:
         if wrong := {name: count for name, count in counts.items() if count != n}:
             raise DataError(t("{name}: {n} utterances, but {wrong}", name=self.name, n=n, wrong=wrong))
         if len(set(self.ids)) < n:
-            twice = next(i for k, i in enumerate(self.ids) if i in set(self.ids[:k]))
+            twice = Counter(self.ids).most_common(1)[0][0]
             raise DataError(t("{name}: the utterance {utterance} comes twice", name=self.name, utterance=twice))
         if SENTIMENT not in self.labels:
             raise DataError(t("{name}: there is no sentiment", name=self.name))

@@ -24,7 +24,7 @@ from trisent.features.sources import Found, find_sources
 from trisent.features.state import State, drop, entries_of, read_state
 from trisent.features.store import FeatureStore
 from trisent.features.work import Job, Source, jobs_of
-from trisent.files import alone_in
+from trisent.files import alone_in, check_out
 from trisent.i18n import t
 from trisent.types import Modality, OnProgress, no_progress
 
@@ -119,11 +119,11 @@ def extract(
     Raises:
         DataError: there is nothing to extract, a table is unusable, or `out` is another process's or damaged.
         WeightsError: weights cannot be had.
-        UsageError: an extractor does not have an option that the settings name.
+        UsageError: an extractor does not have an option that the settings name, or `out` cannot be a folder.
     """
     begun_s = time.monotonic()
     found = something(paths, settings)
-    refuse_file(out)
+    check_out(out)
     with _alone_in(out):
         finish_writing(out)
         extractors = extractors_of(settings, on_progress=on_progress)
@@ -187,16 +187,6 @@ def something(paths: Sequence[Path], settings: ExtractSettings) -> Found:
         )
         raise UsageError(t(message, paths=", ".join(map(str, paths))))
     return found
-
-
-def refuse_file(out: Path) -> None:
-    """Make sure that a store may be made at `out`, as far as can be seen without writing.
-
-    Raises:
-        DataError: it is a file.
-    """
-    if out.exists() and not out.is_dir():
-        raise DataError(t("{out}: is a file, and a feature store is a folder; name another --out", out=out))
 
 
 def _alone_in(out: Path) -> AbstractContextManager[None]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from trisent.errors import MediaError
 from trisent.extractors.registry import extractor_class
-from trisent.features.extract import JOB, Work, refuse_file, something, wanted_tracks, work_left, worker_count
+from trisent.features.extract import JOB, Work, something, wanted_tracks, work_left, worker_count
 from trisent.features.hearing import heard_before
 from trisent.features.local import extractors_of
 from trisent.features.part import Failure, pack
 from trisent.features.settings import ExtractSettings
 from trisent.features.work import Job, Piece, Source
 from trisent.features.worker import Encoder, decode, wants_of
+from trisent.files import check_out
 from trisent.media.probe import probe
 from trisent.types import MODALITIES, Modality, Utterance
 from trisent.weights import find
@@ -70,7 +71,7 @@ def plan(paths: Sequence[Path], out: Path, settings: ExtractSettings) -> Plan:
     import torch
 
     found = something(paths, settings)
-    refuse_file(out)
+    check_out(out)
     sources = [heard_before(source, out / "heard") for source in found.sources]
     known = [source for source in sources if source.utterances is not None]
     silent = [source for source in sources if source.utterances is None]

@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from trisent.compute import check_device_name
 from trisent.config import PRESETS, named_preset
 from trisent.errors import UsageError
 from trisent.features.part import Dtype
@@ -82,6 +83,7 @@ class ExtractSettings:
     address: str | None = None
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
         choices = {"dtype": Dtype, "precision": Precision, "backend": Backend, "engine": Engine}
         for name, choice in choices.items():
             _check(name, getattr(self, name), get_args(choice))

@@ -37,7 +37,7 @@ class CrossmodalTransformers(HeadedFusion):
         hidden: width of the steps; even, and a multiple of `heads`.
         heads: of each attention.
         layers: of each transformer.
-        kernel: steps that the first convolution sees; odd.
+        kernel: steps that the first convolution sees.
         fused: width of the layer after the transformers.
         dropout: share of units dropped while training.
         modality_dropout: chance that a modality is hidden while training.

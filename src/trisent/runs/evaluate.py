@@ -10,7 +10,7 @@ import numpy as np
 
 from trisent import __version__
 from trisent.checkpoint import Bundle, load_bundle
-from trisent.compute import choose_device
+from trisent.compute import check_device_name, choose_device
 from trisent.data.dataset import Dataset
 from trisent.errors import BundleError, UsageError
 from trisent.evaluation.bootstrap import Resampling, refuse_negative_seed
@@ -52,6 +52,7 @@ class EvaluateOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
         if self.split not in EVALUATED:
             message = "{name} must be one of {names}, got {value!r}"
             raise UsageError(t(message, name="split", names=", ".join(EVALUATED), value=self.split))

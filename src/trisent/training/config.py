@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from trisent.compute import check_device_name
 from trisent.errors import UsageError
 from trisent.i18n import t
 
@@ -49,6 +50,7 @@ class TrainConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("seed", 0)):
             if (value := getattr(self, name)) < least:
                 raise UsageError(t("{name} must be at least {least}, got {value}", name=name, least=least, value=value))

@@ -17,7 +17,7 @@ from trisent.data.cleaning import FINITE, CleaningOptions
 from trisent.errors import UsageError
 from trisent.evaluation.metrics import scores
 from trisent.evaluation.writing import predictions_csv
-from trisent.files import alone_in
+from trisent.files import alone_in, check_out
 from trisent.fusion.batch import Batch
 from trisent.fusion.outputs import calibrate
 from trisent.fusion.registry import FusionModel, build
@@ -83,16 +83,6 @@ def train(
     check_out(out)
     prepared = prepare(data_path, preset=preset, cleaning=cleaning, finetune=finetune)
     return train_on(prepared, out=out, config=config, model=model, model_config=model_config, on_epoch=on_epoch)
-
-
-def check_out(out: Path) -> None:
-    """Refuse a run folder that cannot be one.
-
-    Raises:
-        UsageError: it is a file.
-    """
-    if out.exists() and not out.is_dir():
-        raise UsageError(t("--out {out} is a file; name a folder for the bundle", out=out))
 
 
 def train_on(

@@ -14,7 +14,7 @@ from trisent.errors import BundleError
 from trisent.evaluation.figures import FIGURES
 from trisent.evaluation.reading import read_predictions
 from trisent.evaluation.sheet import score_sheet
-from trisent.files import write_whole
+from trisent.files import check_out, write_whole
 from trisent.i18n import t
 from trisent.training.config import TrainConfig
 from trisent.training.history import History
@@ -22,7 +22,7 @@ from trisent.training.loop import OnEpoch
 from trisent.training.machine import is_first_process
 from trisent.training.preparing import Prepared
 from trisent.training.record import PREDICTIONS, RUN
-from trisent.training.run import TrainResult, check_out, settings_of, train_on
+from trisent.training.run import TrainResult, settings_of, train_on
 
 _log = logging.getLogger(__name__)
 

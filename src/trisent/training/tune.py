@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from trisent.data.cleaning import FINITE, CleaningOptions
 from trisent.errors import TrainingError, TrisentError, UsageError, one_line
-from trisent.files import write_whole
+from trisent.files import check_out, write_whole
 from trisent.fusion.registry import build
 from trisent.fusion.rehearsal import rehearse
 from trisent.i18n import t
@@ -27,7 +27,6 @@ from trisent.training.config import TrainConfig
 from trisent.training.history import EpochReport
 from trisent.training.loop import fit
 from trisent.training.preparing import prepare
-from trisent.training.run import check_out
 from trisent.training.search_space import optuna, search_space, settings_of
 from trisent.training.tune_report import to_html
 
@@ -126,7 +125,6 @@ def tune(
 
         with seeded(config.seed):
             network = build(model, {"dims": train.dims, **settings["model"]})
-        rehearse(model, network, train.dims)
         try:
             history = fit(network, train, valid, replace(config, **settings["train"]), on_epoch=on_epoch)
         except TrainingError as error:  # it diverged: nothing to learn from but that it is bad
@@ -137,17 +135,27 @@ def tune(
             raise optuna().TrialPruned
         return score
 
+    rehearse(model, build(model, {"dims": train.dims}), train.dims)
     try:
         with FileLock(f"{path}.lock", timeout=0):
             study = _study(path, model, config, facts)
             began = time.monotonic()  # opening the study may take long, and must not take the time of the first trial
             while len(_done(study)) < trials and (minutes is None or time.monotonic() - began < 60 * minutes):
-                study.optimize(objective, n_trials=1)
+                _try(study, objective)
                 on_trial(_trial(_done(study)[-1]))
     except Timeout as error:
         message = t("another process is at work on {path}; name another with --storage", path=path)
         raise UsageError(message) from error
     return _result(study, out, model, config, cleaning)
+
+
+def _try(study: Any, objective: Callable[[Any], float]) -> None:
+    """Make one trial; one that is interrupted is put back in the queue."""
+    try:
+        study.optimize(objective, n_trials=1)
+    except KeyboardInterrupt:
+        study.enqueue_trial(study.get_trials()[-1].params)
+        raise
 
 
 def _score(report: EpochReport, config: TrainConfig) -> float:

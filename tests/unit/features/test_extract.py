@@ -263,7 +263,7 @@ def test_a_file_where_the_store_should_be_is_refused_and_left_alone(
     clips: Path, named: dict[str, str], tmp_path: Path, doing: Callable[..., object]
 ) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(DataError, match="is a file, and a feature store is a folder"):
+    with pytest.raises(UsageError, match="out is a file; say in which folder"):
         doing([clips], tmp_path / "out", settings(named))
     assert (tmp_path / "out").read_text() == "mine"
 

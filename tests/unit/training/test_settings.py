@@ -59,6 +59,7 @@ def test_an_option_wins_over_the_file_and_an_assignment_over_both(file: Path) ->
         ("lr=1", "takes TABLE.KEY=VALUE"),
         ("train.schedule=step", "schedule must be one of constant, cosine, linear"),
         ("train.ema=1.0", r"ema must be in \[0, 1\)"),
+        ("train.device=tpu", "--device must be auto, cpu, cuda or cuda:N, got .tpu."),
     ],
 )
 def test_what_is_unknown_or_makes_no_sense_is_refused_by_name(assignment: str, words: str) -> None:

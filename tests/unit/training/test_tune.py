@@ -183,14 +183,32 @@ def test_trials_whose_loss_is_no_number_end_and_are_not_the_best(
 
 
 def test_what_no_trial_could_mend_ends_the_search_with_its_reason(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'tpu'"):
-        tune(data, out=tmp_path / "a", trials=2, config=TrainConfig(epochs=2, device="tpu"))
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(UsageError, match="is a file"):
         tune(data, out=tmp_path / "file", trials=2, config=CONFIG)
     (tmp_path / "study.db").write_text("no study, but something long enough to be looked at" * 99)
     with pytest.raises(UsageError, match=r"study\.db cannot be used for a search .*--storage"):
         tune(data, out=tmp_path, trials=2, config=CONFIG)
+
+
+def test_a_trial_that_ctrl_c_cut_off_is_begun_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def interrupted(network: object, train: object, valid: object, config: TrainConfig, **rest: object) -> object:
+        asked.append({name: getattr(config, name) for name in ("lr", "weight_decay", "batch_size")})
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return real(network, train, valid, config, **rest)
+
+    real = training_tune.fit
+    monkeypatch.setattr(training_tune, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tune(data, out=tmp_path, trials=3, config=CONFIG)
+    assert len(tune(data, out=tmp_path, trials=3, config=CONFIG).trials) == 3
+    assert len(asked) == 4
+    assert asked[2] == asked[1]
 
 
 def test_the_files_are_json_also_where_a_trial_has_no_correlation(
