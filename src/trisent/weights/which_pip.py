@@ -14,6 +14,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from trisent.i18n import t
@@ -32,11 +33,17 @@ class Pip:
 
 def find_pip() -> Pip | None:
     """Return the environment's pip, else the standard library's, else the one uv brings; None without any."""
-    if importlib.util.find_spec("pip") is not None:
+    if has_own_pip():
         return Pip((sys.executable, "-P", "-m", "pip"))  # -P: a pip.py in the current folder is not pip
     wheel = max(_bundled_wheels(), default=None)
     command = (sys.executable, "-P", str(wheel / "pip")) if wheel is not None else _uvs_command()
     return Pip(command, _with_uvs_indexes(command)) if command else None
+
+
+def has_own_pip() -> bool:
+    """Say whether this environment has a pip."""
+    # Not importlib.util.find_spec: setuptools lies in wait there for who asks for pip, and warns of other packages.
+    return PathFinder.find_spec("pip") is not None
 
 
 def pip_is_here() -> bool:

@@ -1,10 +1,10 @@
 """Wheels reach an environment that has no pip of its own, as those made by uv."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 import sysconfig
+import types
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +49,7 @@ def index(tmp_path: Path) -> Iterator[IndexServer]:
 @pytest.fixture
 def no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide this environment's pip."""
-    real = importlib.util.find_spec
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pip" else real(name))
+    monkeypatch.setattr(which_pip, "has_own_pip", lambda: False)
 
 
 def python_without_pip(folder: Path) -> tuple[Path, str]:
@@ -115,6 +114,11 @@ def test_an_index_set_for_pip_goes_before_uvs(monkeypatch: pytest.MonkeyPatch) -
     pip = which_pip.find_pip()
     assert pip is not None
     assert pip.environment == {"PIP_EXTRA_INDEX_URL": "https://more.example/simple"}
+
+
+def test_looking_for_pip_sets_off_nothing_of_setuptools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distutils", types.ModuleType("distutils"))  # as some packages import it
+    assert which_pip.find_pip() is not None  # warnings are errors here
 
 
 def test_the_environments_own_pip_is_left_to_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
