@@ -98,6 +98,24 @@ print([m for m in ("torch", "transformers", "av", "huggingface_hub") if m in sys
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_commands_that_use_no_network_do_not_wait_for_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from trisent.cli import main
+for words in (["data", "sample", "s"], ["data", "inspect", "s"], ["data", "audit", "s"], ["score", "p.csv"],
+              ["compare", "p.csv", "p.csv"], ["weights", "list"], ["weights", "where"],
+              ["extract", "absent", "--out", "o"]):
+    main(words)
+    assert "torch" not in sys.modules, words
+"""
+    (tmp_path / "p.csv").write_text("id,label,prediction\na,1,0.5\nb,-1,-0.5\n")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=_environment(), cwd=tmp_path, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def _environment() -> dict[str, str]:
     import os
 

@@ -1,9 +1,9 @@
-"""Progress bars on stderr, tables on stdout."""
+"""Where commands print: progress bars on stderr, results on stdout."""
 
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,11 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 
-from trisent.i18n import t
-from trisent.report import clock
-from trisent.types import CLASS_NAMES, MODALITIES, OnProgress, VideoPrediction
+from trisent.types import OnProgress
 
 _BAR = 20  # characters: a source has to have room beside it
 _DETAIL = TextColumn("{task.fields[detail]}", markup=False, style="dim")
@@ -86,40 +83,3 @@ def named(what: str) -> tuple[str, str]:
     """
     name, _, detail = what.partition(": ")
     return name, detail
-
-
-def show_video(video: VideoPrediction) -> None:
-    """Print the table of one video."""
-    table = Table(title=f"{video.path.name}  ({clock(video.duration_s)})", title_justify="left")
-    for name, options in _columns():
-        table.add_column(t(name), **options)
-    for prediction in video.predictions:
-        judgement, utterance = prediction.judgement, prediction.utterance
-        index = judgement.class_index
-        contributions = [
-            f"{judgement.contributions[m]:+.2f}" if m in judgement.contributions else "–" for m in MODALITIES
-        ]
-        table.add_row(
-            f"{clock(utterance.start)}–{clock(utterance.end)}",
-            utterance.text or "–",
-            f"{judgement.sentiment:+.2f}",
-            f"{t(CLASS_NAMES[index])} {100 * judgement.class_probabilities[index]:.0f} %",
-            *contributions,
-        )
-    console = output()
-    console.print(table, markup=False)
-    for modality, reason in video.missing.items():
-        console.print(t("without {modality}: {reason}", modality=t(modality), reason=reason), markup=False)
-
-
-def _columns() -> Sequence[tuple[str, Mapping[str, Any]]]:
-    right = {"justify": "right", "no_wrap": True}
-    return (
-        ("time", {"no_wrap": True}),
-        ("what is said", {"ratio": 1}),
-        ("sentiment", right),
-        ("class", {"no_wrap": True}),
-        ("text", right),
-        ("audio", right),
-        ("video", right),
-    )

@@ -12,7 +12,7 @@ def run(
     out: Annotated[Path, typer.Option(metavar="DIR", help=t("where the report is written"))] = Path("runs/demo"),
 ) -> int:
     """Judge the sample clip, print the table, write predictions.json and report.html."""
-    from trisent.cli.console import show_video
+    from trisent.cli.judgements import show_video
     from trisent.cli.predict import judge
     from trisent.samples import TALK
 

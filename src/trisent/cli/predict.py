@@ -36,7 +36,8 @@ def run(
     """Judge every file; one that fails is reported and the others go on."""
     if text is not None and len(videos) > 1:
         raise UsageError(t("--text belongs to one video, got {n} videos; run them one by one", n=len(videos)))
-    from trisent.cli.console import print_json, show_video
+    from trisent.cli.console import print_json
+    from trisent.cli.judgements import show_video
     from trisent.report import to_json
 
     results = judge(videos, text=text, preset=preset, bundle=bundle, device=device, out=out)
