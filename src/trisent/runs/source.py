@@ -9,6 +9,7 @@ import numpy as np
 from trisent.checkpoint import Bundle, own_text_encoder
 from trisent.data.dataset import SPLITS, Dataset
 from trisent.data.digest import data_digest
+from trisent.data.labelled import labelled
 from trisent.data.provenance import described
 from trisent.data.readers import read
 from trisent.data.resplit import split_digest
@@ -58,10 +59,11 @@ def with_own_text(folder: Path, bundle: Bundle, dataset: Dataset, *, split: str,
 
 
 def fitted_to(bundle: Bundle, dataset: Dataset, *, split: str) -> Dataset:
-    """Leave only the modalities that the bundle's model takes.
+    """Leave only the modalities that the bundle's model takes, and in the split the utterances with a sentiment.
 
     Raises:
-        DataError: there is no such split, none of the model's modalities, or features of other weights.
+        DataError: there is no such split, no sentiment in it, none of the model's modalities, or features of other
+            weights.
     """
     if not len(dataset.index(split)):
         counts = ", ".join(f"{name} {len(dataset.index(name))}" for name in SPLITS)
@@ -86,7 +88,7 @@ def fitted_to(bundle: Bundle, dataset: Dataset, *, split: str) -> Dataset:
             )
             made = {"got": described(here), "expected": described(trained)}
             raise DataError(t(message, name=dataset.name, modality=t(m), **made))
-    return replace(dataset, features=features)
+    return replace(labelled(dataset, [split]), features=features)
 
 
 def length_column(dataset: Dataset, steps: np.ndarray) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from trisent.data.batching import Examples, Tokens
 from trisent.data.cleaning import FINITE, Cleaning, CleaningOptions, cleaning_file, fit_cleaning
 from trisent.data.dataset import SPLITS, Dataset
 from trisent.data.digest import data_digest
+from trisent.data.labelled import labelled
 from trisent.data.provenance import settle_preset
 from trisent.data.readers import read
 from trisent.data.resplit import split_digest
@@ -52,8 +53,8 @@ def prepare(
     """Read a data set and make it ready; the arguments are those of `train`.
 
     Raises:
-        DataError: it cannot be read, or has no train or no valid split, no features that can be used, or labels are
-            missing.
+        DataError: it cannot be read, or has no train or no valid split, no labels there, or no features that can be
+            used.
     """
     data = read(data_path)
     if cleaning_file(data_path).is_file():
@@ -61,6 +62,7 @@ def prepare(
     else:
         preset = settle_preset(data, preset)
     whole = data
+    data = labelled(data, ("train", "valid"))
     tokens = None
     if finetune is not None:
         data = texts_alone(data)
@@ -86,7 +88,7 @@ def prepare(
         "widths": data.dims,
         "scale": list(data.scale),
         "sha256": data_digest(whole),
-        "split_sha256": split_digest(data),
+        "split_sha256": split_digest(whole),
         "notes": list(data.notes),
     }
     train, valid = (Examples(data, data.index(s), cleaning=fitted, tokens=tokens) for s in ("train", "valid"))

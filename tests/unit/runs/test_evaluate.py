@@ -156,6 +156,17 @@ def test_valid_does_not_touch_what_is_in_test(tmp_path: Path, dataset: Dataset) 
     assert not (folder / LOG).exists()
 
 
+def test_utterances_that_nobody_has_judged_are_not_scored_on(tmp_path: Path, dataset: Dataset) -> None:
+    valid = dataset.index("valid")
+    labels = dataset.sentiment.copy()
+    labels[valid[::3]] = np.nan
+    folder = save_run(tmp_path / "run", dataset)
+    found = evaluate_bundle(folder, source_of(replace(dataset, labels={"sentiment": labels})), options=VALID)
+    kept = dataset.take(np.setdiff1d(np.arange(len(dataset)), valid[::3]))
+    expected = evaluate_bundle(folder, source_of(kept), options=VALID)
+    assert found.sheet.to_json() == expected.sheet.to_json()
+
+
 def test_each_look_at_test_is_counted_and_said(tmp_path: Path, dataset: Dataset) -> None:
     folder, options = save_run(tmp_path / "run", dataset), EvaluateOptions("test", 0, robustness=False)
     looks = [evaluate_bundle(folder, source_of(dataset), options=options) for _ in range(2)]

@@ -13,6 +13,7 @@ from trisent.data.batching import Examples
 from trisent.data.cleaning import CleaningOptions, cleaning_file, fit_cleaning
 from trisent.data.dataset import Dataset, Sequences
 from trisent.data.readers import read, write
+from trisent.data.resplit import split_digest
 from trisent.errors import BundleError, DataError, UsageError
 from trisent.training import evaluate, train
 from trisent.types import Provenance
@@ -132,10 +133,27 @@ def test_labels_of_sims_are_learnt_stretched_and_judged_on_their_own_scale(tmp_p
     np.testing.assert_allclose(told["sims"][:, probabilities], told["mosei"][:, probabilities], atol=1e-5)
 
 
-def test_an_utterance_without_sentiment_stops_training_before_it_begins(tmp_path: Path):
-    folder = write_store_of(sequences_of(40, bad=4), tmp_path / "store")
-    with pytest.raises(DataError, match=r"1 of 20 utterances have no sentiment, first v4"):
-        train(folder, out=tmp_path / "run", config=config())
+def test_an_utterance_without_sentiment_is_left_out_as_if_it_were_not_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    data = sequences_of(40, bad=4)
+    with caplog.at_level(logging.WARNING):
+        result = train(write_store_of(data, tmp_path / "store"), out=tmp_path / "run", config=config())
+    without = data.take(np.delete(np.arange(40), 4))
+    expected = train(write_store_of(without, tmp_path / "other"), out=tmp_path / "expected", config=config())
+    assert result.bundle.scores == expected.bundle.scores
+    assert result.bundle.data["rows"] == {"train": 19, "valid": 10, "test": 10}
+    assert result.bundle.data["split_sha256"] == split_digest(data)
+    assert "1 of 20 utterances of train have no sentiment and are left out (v4)" in caplog.text
+
+
+def test_a_split_in_which_nobody_has_judged_anything_stops_training_before_it_begins(tmp_path: Path):
+    data = sequences_of(40)
+    data.labels["sentiment"][data.index("valid")] = np.nan
+    with pytest.raises(
+        DataError, match=r"none of the 10 utterances of valid has a sentiment \(v2, .*trisent data audit"
+    ):
+        train(write_store_of(data, tmp_path / "store"), out=tmp_path / "run", config=config())
     assert not (tmp_path / "run").exists()
 
 
