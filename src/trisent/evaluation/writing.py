@@ -1,10 +1,8 @@
 """Write predictions as `trisent score` reads them."""
 
-import csv
-import io
-
 from trisent.evaluation.predictions import Predictions
 from trisent.evaluation.reading import PROBABILITIES
+from trisent.files import table_bytes
 
 
 def predictions_csv(predictions: Predictions) -> bytes:
@@ -23,8 +21,4 @@ def predictions_csv(predictions: Predictions) -> bytes:
         for k, name in enumerate(PROBABILITIES):
             columns[name] = [repr(float(p)) for p in predictions.probabilities[:, k]]
     columns |= {name: list(cells) for name, cells in predictions.columns.items()}
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return file.getvalue().encode()
+    return table_bytes([[*columns], *zip(*columns.values(), strict=True)])

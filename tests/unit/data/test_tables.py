@@ -119,6 +119,16 @@ def test_what_no_table_keeps_is_said(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_a_carriage_return_inside_a_text_ends_no_line(tmp_path: Path, name: str):
+    text = "of a Mac\rfrom 1999"
+    data = Dataset("d", "made", ("a", "b"), ("train", "test"), {"sentiment": np.float32([1, 2])}, {}, (text, "plain"))
+    tables.write(data, tmp_path / name)
+    back = tables.read(tmp_path / name)
+    assert (back.ids, back.texts, back.splits) == (data.ids, data.texts, data.splits)
+    assert back.notes == ()
+
+
 def test_another_suffix_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="name a table"):
         tables.write(made(), tmp_path / "w.parquet")

@@ -8,8 +8,6 @@ An utterance is called "video_id$_$clip_id". `mode` is train, valid or test; lab
 labels of what is said, heard and seen alone.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +18,7 @@ from trisent.data.dataset import EMOTIONS, Dataset
 from trisent.data.rows import EMOTION_WORDS, LABEL_COLUMNS, WORDS, Row, assemble, lost_in_tables, written
 from trisent.errors import DataError
 from trisent.features.tables import read_table
-from trisent.files import write_whole
+from trisent.files import table_bytes, write_whole
 from trisent.i18n import t
 
 LABELS, EMOTION_TABLE = "label.csv", "emotions.csv"
@@ -82,7 +80,7 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
         found |= {"video_id": video, "clip_id": clip, "text": dataset.texts[i], "mode": dataset.splits[i]}
         found["annotation"] = _ANNOTATIONS.get(float(np.sign(dataset.sentiment[i])), "")
         rows.append([found.get(column, "") for column in _COLUMNS])
-    files = {EMOTION_TABLE: b"", LABELS: table_bytes(_COLUMNS, rows)}
+    files = {EMOTION_TABLE: b"", LABELS: table_bytes([_COLUMNS, *rows])}
     emotions = [emotion for emotion in EMOTIONS if emotion in dataset.labels]
     if emotions or np.isfinite(dataset.spans).any():
         columns = ("vid", "cid", "start", "stop", *emotions)
@@ -90,7 +88,7 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
             [*names[i], *map(written, dataset.spans[i]), *(written(dataset.labels[e][i]) for e in emotions)]
             for i in range(len(dataset))
         ]
-        files[EMOTION_TABLE] = table_bytes(columns, known)
+        files[EMOTION_TABLE] = table_bytes([columns, *known])
     write_whole(path, {name: content for name, content in files.items() if content})
     return _lost(dataset, [_id(*pair) for pair in names])
 
@@ -101,15 +99,6 @@ def _names(dataset: Dataset, i: int) -> tuple[str, str]:
     if between and video and clip:
         return video, clip
     return dataset.videos[i] or dataset.ids[i], dataset.ids[i]
-
-
-def table_bytes(columns: Sequence[str], rows: Sequence[Sequence[str]], *, delimiter: str = ",") -> bytes:
-    """Write a table in UTF-8."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _lost(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...]:

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from trisent.data.dataset import Dataset
-from trisent.data.formats.labelcsv import table_bytes
 from trisent.data.resplit import video_in
 from trisent.data.rows import LABEL_COLUMNS, WORDS, Row, assemble, lost_in_tables, written
 from trisent.errors import DataError
 from trisent.features.tables import SUFFIXES, read_table
-from trisent.files import write_whole
+from trisent.files import table_bytes, write_whole
 from trisent.i18n import t
 
 _JSON = {".jsonl", ".ndjson"}
@@ -102,7 +101,7 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
         content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     else:
         rows = [[_text(column[i]) for column in columns.values()] for i in range(len(dataset))]
-        content = table_bytes(tuple(columns), rows, delimiter="\t" if suffix == ".tsv" else ",")
+        content = table_bytes([[*columns], *rows], delimiter="\t" if suffix == ".tsv" else ",")
     write_whole(path.parent, {path.name: content})
     lost = [*lost_in_tables(dataset)]
     if suffix not in _JSON and any(text != text.strip() for text in dataset.texts):
