@@ -193,6 +193,21 @@ def test_an_utterance_inside_another_is_told_from_a_margin_that_overlaps(clean: 
     assert margin["time.overlap"].ids == (TEST_ID,)
 
 
+def test_times_without_end_hide_no_utterance_inside_another(clean: Dataset) -> None:
+    i = clean.ids.index(TEST_ID)
+    start, end = (float(x) for x in clean.spans[i])
+    inside = span(clean, clean.ids[i - 1], start - 1, end + 1)
+    assert TEST_ID in found(span(inside, clean.ids[0], 0.0, np.inf))["time.inside"].ids
+
+
+@pytest.mark.parametrize("size", [1e30, 3e38])
+def test_numbers_near_the_end_of_what_a_float_holds_are_findings(clean: Dataset, size: float) -> None:
+    labels = with_labels(clean, "sentiment", lambda y: y.__imul__(np.float32(size / 3)))
+    assert found(labels)["label.scale"].count == int((labels.sentiment != 0).sum())
+    large = with_values(clean, "audio", lambda x, _: np.copyto(x, np.sign(x) * np.float32(size)))
+    assert found(large)["feature.exploding"].count == 8
+
+
 def test_copies_of_many_long_texts_are_an_error_and_scripted_sentences_are_not(clean: Dataset) -> None:
     test = clean.index("test")[:20]
     texts = list(clean.texts)

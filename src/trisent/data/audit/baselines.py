@@ -59,7 +59,7 @@ def baselines(dataset: Dataset) -> tuple[Baseline, ...]:
     if not len(source):
         return ()
     # order of RULES
-    values = (0.0, float(source.mean()), float(np.median(source)), _majority(source, dataset.scale))
+    values = (0.0, float(source.mean(dtype=np.float64)), float(np.median(source)), _majority(source, dataset.scale))
     splits = [s for s in ("train", "valid", "test") if len(dataset.index(s))] or [""]
     found = []
     for split in splits:

@@ -68,7 +68,8 @@ def _spans(dataset: Dataset) -> Iterator[Finding]:
 def _overlaps(dataset: Dataset) -> Iterator[Finding]:
     videos = np.array(videos_of(dataset), dtype=object)
     with np.errstate(invalid="ignore"):
-        rows = np.flatnonzero((videos != "") & (dataset.spans[:, 1] > dataset.spans[:, 0]))
+        placed = np.isfinite(dataset.spans).all(axis=1) & (dataset.spans[:, 1] > dataset.spans[:, 0])
+    rows = np.flatnonzero((videos != "") & placed)
     if len(rows) < 2:
         return
     _, video = np.unique(videos[rows].astype(str), return_inverse=True)
