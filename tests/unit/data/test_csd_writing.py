@@ -136,6 +136,15 @@ def test_metadata_of_ours_that_someone_has_spoilt_are_refused(tmp_path: Path, da
         csd.read(tmp_path)
 
 
+def test_a_modality_that_no_utterance_has_is_left_out_and_the_rest_can_be_read(tmp_path: Path) -> None:
+    dataset = small_dataset()
+    faceless = replace(dataset, features={**dataset.features, "video": sequences([steps()] * 3, 2)})
+    lost = csd.write(faceless, tmp_path / "d")
+    assert "video: no utterance has any, so it is left out" in lost
+    assert [*csd.read(tmp_path / "d").features] == ["text"]
+    assert not (tmp_path / "d" / "video.csd").exists()
+
+
 def test_a_folder_with_other_sequences_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "COVAREP.csd", "COVAREP", {"a": (column(1), [[0, 1]])})
     with pytest.raises(DataError, match=r"holds other \.csd files \(COVAREP\.csd\)"):

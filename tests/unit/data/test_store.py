@@ -173,6 +173,24 @@ def test_utterances_without_times_labels_and_videos_come_back_without(tmp_path: 
     assert np.isnan(after.sentiment).all()
 
 
+def test_a_label_that_is_infinite_becomes_unknown_and_that_is_said(tmp_path: Path):
+    data = made()
+    labels = np.where(np.arange(len(data)) == 0, np.float32(np.inf), data.sentiment)
+    lost = store.write(replace(data, labels={"sentiment": labels}), tmp_path / "s")
+    assert "1 labels that are infinite are unknown from now on" in lost
+    assert np.isnan(store.read(tmp_path / "s").sentiment[0])
+
+
+def test_times_come_back_where_no_video_is_known(tmp_path: Path):
+    data = made()
+    n = len(data)
+    ids, spans = tuple(f"u{i}" for i in range(n)), np.stack([np.arange(n), np.arange(n) + 1.5], 1).astype(np.float32)
+    store.write(replace(data, ids=ids, videos=("",) * n, spans=spans), tmp_path / "s")
+    back = store.read(tmp_path / "s")
+    assert back.videos == ("",) * n
+    np.testing.assert_array_equal(back.spans, spans)
+
+
 def test_what_is_no_store_is_not_recognised(tmp_path: Path):
     assert not store.recognises(tmp_path)
     assert not store.recognises(tmp_path / "nowhere")

@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def write_csd(dataset: Dataset, folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: there are no utterances, or other .csd files lie in the folder, which would be read as part of it.
     """
+    absent = [m for m, s in dataset.features.items() if not len(s.values)]  # a sequence without entries is none
+    dataset = replace(dataset, features={m: s for m, s in dataset.features.items() if m not in absent})
     names = [f"{m}.csd" for m in dataset.features] + [LABELS_FILE]
     if not len(dataset):
         raise DataError(t("{name}: there are no utterances to write", name=dataset.name))
@@ -64,7 +67,8 @@ def write_csd(dataset: Dataset, folder: Path) -> tuple[str, ...]:
     finally:
         for name in names:
             (folder / f"{name}.part").unlink(missing_ok=True)
-    return tuple(_losses(dataset))
+    left = (t("{modality}: no utterance has any, so it is left out", modality=t(m)) for m in absent)
+    return (*_losses(dataset), *left)
 
 
 def _losses(dataset: Dataset) -> Iterator[str]:

@@ -53,7 +53,7 @@ def read(path: Path) -> Dataset:
     files = [store.path(i) for i in range(len(store))]
     videos = [video_in(u.id) or ("" if file == u.id else file) for u, file in zip(utterances, files, strict=True)]
     whole = _whole_videos(videos, files)
-    spans = [_span(u) if video in whole else _NOWHERE for u, video in zip(utterances, videos, strict=True)]
+    spans = [_span(u) if not video or video in whole else _NOWHERE for u, video in zip(utterances, videos, strict=True)]
     words = (path / WORDS).is_file() and (path / WORDS).stat().st_size
     notes = [t("the times of words stay in the store")] if words else []
     scale = SIMS_SCALE if like_sims(store.labels) else (SENTIMENT_MIN, SENTIMENT_MAX)
@@ -206,10 +206,10 @@ def _entry(dataset: Dataset, i: int) -> Entry:
     label = float(dataset.sentiment[i])
     utterance = Utterance(
         dataset.ids[i],
-        0.0 if math.isnan(start) else start,
-        math.inf if math.isnan(end) else end,
+        start if math.isfinite(start) else 0.0,
+        end if math.isfinite(end) else math.inf,
         dataset.texts[i],
-        sentiment=None if math.isnan(label) else label,
+        sentiment=label if math.isfinite(label) else None,
     )
     return Entry(utterance, dataset.videos[i] or dataset.ids[i], dataset.splits[i])
 
@@ -218,6 +218,8 @@ def _lost(dataset: Dataset) -> tuple[str, ...]:
     lost = []
     if others := ", ".join(name for name in dataset.labels if name != SENTIMENT):
         lost.append(t("of the labels only sentiment is kept, not {others}", others=others))
+    if endless := int(np.isinf(dataset.sentiment).sum()):
+        lost.append(t("{count} labels that are infinite are unknown from now on", count=endless))
     if (dataset.scale == SIMS_SCALE) != like_sims(dataset.sentiment):
         low, high = dataset.scale
         lost.append(t("that sentiment goes from {low:g} to {high:g} is not kept", low=low, high=high))
