@@ -192,6 +192,15 @@ def test_labels_that_are_not_the_classes_of_the_sentiment_beside_them_are_refuse
     ] == pytest.approx(2.4)
 
 
+def test_ids_of_bytes_are_read_as_text(tmp_path: Path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for split in ("train", "val", "test"):
+        ids = np.array([f"{split}$_${i}".encode() for i in range(6)])
+        np.savez(folder / f"{split}.npz", **arrays(ids=ids))
+    assert read(folder).ids[:2] == ("train$_$0", "train$_$1")
+
+
 def test_ids_that_two_files_share_are_not_taken(tmp_path: Path):
     write(tmp_path, ids=np.arange(6))
     assert read(tmp_path).ids[:2] == ("train/0", "train/1")

@@ -69,12 +69,15 @@ def _filled(utterances: Sequence[Piece]) -> Spans:
 
 
 def _by_lengths(filled: Spans, steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[Spans, str]:
+    longer = lengths > steps
     lengths = np.clip(lengths, 0, steps)
     begin, end = filled[:, 0], filled[:, 1]
     front = (end > lengths) & (begin >= steps - lengths)
     beyond = (end > lengths) & ~front
     spans = np.stack([np.where(front, steps - lengths, 0), np.where(front, steps, np.where(beyond, end, lengths))], 1)
     note = ""
+    if longer.any():
+        note += t("; {count} utterances have fewer rows than that", count=int(longer.sum()))
     if front.any():
         note += t("; {count} utterances are padded in front", count=int(front.sum()))
     if beyond.any():

@@ -65,6 +65,14 @@ def test_numbers_of_words_that_would_call_a_function_are_left_unread(tmp_path: P
     assert "test_mag.unknown" in " ".join(dataset.notes)
 
 
+def test_numbers_of_words_may_be_numpys_own(tmp_path: Path) -> None:
+    numbers = {s: utterances(s, lambda *_: [np.int64(1), np.int32(0)]) for s in VIDEOS}
+    path = write(tmp_path / "mosi.pkl", {NAMES[s]: rows for s, rows in numbers.items()})
+    assert set(mag.read(path).texts) == {""}
+    write(tmp_path / "word2id.pickle", {"again": 0, "well": 1})
+    assert set(mag.read(path).texts) == {"well again"}
+
+
 def test_misa_s_fourth_part_is_the_words(tmp_path: Path) -> None:
     content = {
         NAMES[s]: [((np.array([1, 2]), v, a, spoken(s, 0)), label, name)

@@ -105,6 +105,24 @@ def test_lengths_that_lie_do_not_cut_anything_off(tmp_path: Path) -> None:
     assert any("audio" in note and "1 utterances" in note and "beyond" in note for note in dataset.notes)
 
 
+def test_lengths_that_no_array_has_are_told_and_halves_are_refused(tmp_path: Path) -> None:
+    content = {split: unaligned(split) for split in VIDEOS}
+    content["train"]["audio_lengths"][0] = 999
+    dataset = mmsa.read(write(tmp_path / "mosi.pkl", content))
+    assert dataset.features["audio"].lengths[0] == 12
+    assert "audio: lengths are those of audio_lengths; 1 utterances have fewer rows than that" in dataset.notes
+    content["train"]["audio_lengths"][0] = 6.5
+    with pytest.raises(DataError, match="audio_lengths must be whole numbers"):
+        mmsa.read(write(tmp_path / "half.pkl", content))
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), np.float64("nan")])
+def test_a_text_that_is_nothing_is_empty(tmp_path: Path, nothing: object) -> None:
+    content = {split: unaligned(split) for split in VIDEOS}
+    content["train"]["raw_text"][1] = nothing  # what pandas makes of an empty cell
+    assert mmsa.read(write(tmp_path / "mosi.pkl", content)).texts[:3] == ("words train 0", "", "words train 2")
+
+
 def test_an_id_that_comes_again_gets_a_number(tmp_path: Path) -> None:
     content = {s: unaligned(s) for s in VIDEOS}
     content["test"]["id"] = content["train"]["id"][:2]

@@ -74,6 +74,14 @@ def test_classes_of_emotion_are_no_sentiment(tmp_path: Path) -> None:
         mult.read(write(tmp_path / "iemocap_data.pkl", content))
 
 
+def test_ids_may_be_tuples_in_a_list(tmp_path: Path) -> None:
+    content = {split: split_of_mosi(split, steps=UNALIGNED) for split in VIDEOS}
+    for split in content.values():
+        split["id"] = [tuple(row) for row in split["id"].tolist()]
+    dataset = readers.read(write(tmp_path / "mosi_data.pkl", content))
+    assert (dataset.format, dataset.ids[:2], dataset.videos[:2]) == ("mult", ("a$_$0.5-2", "a$_$1.5-3"), ("a", "a"))
+
+
 def test_utterances_without_ids_are_numbered(tmp_path: Path) -> None:
     content = {split: split_of_mosi(split, steps=UNALIGNED) for split in VIDEOS}
     for split in content.values():

@@ -40,6 +40,15 @@ def test_text_may_be_what_is_said(tmp_path: Path) -> None:
     assert list(dataset.features) == ["audio", "video"]
 
 
+def test_an_id_may_stand_in_a_bracket_of_its_own(tmp_path: Path) -> None:
+    content = {split: split_of_mosi_raw(split) for split in VIDEOS}
+    plain = multibench.read(write(tmp_path / "plain.pkl", content))
+    for split in content.values():
+        split["id"] = np.asarray(split["id"])[:, None]
+    dataset = readers.read(write(tmp_path / "mosi_raw.pkl", content))
+    assert (dataset.format, dataset.ids, dataset.videos) == ("multibench", plain.ids, plain.videos)
+
+
 def test_labels_of_yes_and_no_are_doubted(tmp_path: Path) -> None:
     content = {split: split_of_mosi_raw(split) for split in VIDEOS}
     for split in content.values():

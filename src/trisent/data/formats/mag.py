@@ -92,7 +92,7 @@ def _row(
 def _texts(path: Path, rows: Sequence[object]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Join words to texts, and look their numbers up where they are numbers."""
     words = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows]
-    if not any(isinstance(word, int) for row in words if isinstance(row, list | tuple) for word in row):
+    if not any(isinstance(word, int | np.integer) for row in words if isinstance(row, list | tuple) for word in row):
         return tuple(_joined(row) for row in words), ()
     table, reason = _words_by_number(path)
     if not table:

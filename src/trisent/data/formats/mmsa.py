@@ -116,7 +116,7 @@ def _lengths(path: Path, splits: Mapping[str, Split], counts: Mapping[str, int])
 
 
 def _whole(path: Path, lengths: Floats, key: str) -> NDArray[np.int64]:
-    if not (np.isfinite(lengths) & (lengths >= 0)).all():
+    if not (np.isfinite(lengths) & (lengths >= 0) & (lengths == np.rint(lengths))).all():
         raise DataError(t("{path}: {key} must be whole numbers from 0 on", path=path, key=key))
     return lengths.astype(np.int64)
 

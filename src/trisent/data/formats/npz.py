@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from trisent.data.cleaning import nearest_class
 from trisent.data.dataset import SENTIMENT, SPLITS, Dataset, Sequences
+from trisent.data.formats.pickled import strings
 from trisent.data.provenance import provenance_from_json
 from trisent.errors import DataError
 from trisent.files import write_whole
@@ -116,7 +117,7 @@ def _ids(arrays: Mapping[str, Arrays]) -> tuple[str, ...]:
 def _names(arrays: Mapping[str, Arrays], key: str) -> tuple[str, ...] | None:
     """Return the names that all files give their rows, if they do."""
     fit = [key in found and found[key].shape == found["labels"].shape for found in arrays.values()]
-    return tuple(str(name) for found in arrays.values() for name in found[key]) if all(fit) else None
+    return strings([name for found in arrays.values() for name in found[key]]) if all(fit) else None
 
 
 def _notes(path: Path, arrays: Arrays) -> list[str]:

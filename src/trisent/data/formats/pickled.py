@@ -64,9 +64,10 @@ def _outline(path: Path, _time: int, _size: int) -> Outline | None:
     if not found:
         return None
     columns = {str(key) for split in found.values() if isinstance(split, dict) for key in split}
-    ids = next((split["id"] for split in found.values() if isinstance(split, dict) and "id" in split), None)
+    ids: Any = next((split["id"] for split in found.values() if isinstance(split, dict) and "id" in split), None)
     lists = all(isinstance(split, list) for split in found.values())
-    return Outline(frozenset(columns), lists, isinstance(ids, np.ndarray) and ids.ndim > 1)
+    first = next(iter(ids), None) if isinstance(ids, list) or (isinstance(ids, np.ndarray) and ids.ndim) else None
+    return Outline(frozenset(columns), lists, isinstance(first, list | tuple | np.ndarray) and len(first) > 1)
 
 
 def _splits(value: object) -> dict[str, object]:
@@ -161,6 +162,8 @@ def strings(values: Sequence[object]) -> tuple[str, ...]:
 def _string(value: object) -> str:
     if isinstance(value, np.ndarray):
         value = value.reshape(-1)[0] if value.size == 1 else " ".join(_string(v) for v in value.reshape(-1))
+    if value is None or value != value:  # pandas writes an empty cell as NaN
+        return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
