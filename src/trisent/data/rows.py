@@ -112,6 +112,8 @@ def assemble(
     labels = {
         label: numbers(column) for label, column in LABEL_COLUMNS.items() if column in there or label == SENTIMENT
     }
+    scale = _scale_of(labels)
+    guessed = (t("labels are multiples of 0.2 from -1 to 1: taken for those of CH-SIMS"),)
     spans = np.stack([numbers("start", _time), numbers("end", _time)], axis=1)
     return Dataset(
         name=name,
@@ -123,8 +125,8 @@ def assemble(
         texts=tuple(row.cells.get("text", "") for row in good.values()),
         videos=tuple(row.video for row in good.values()),
         spans=spans,
-        scale=_scale_of(labels),
-        notes=(*notes, *wrong.notes(name)),
+        scale=scale,
+        notes=(*notes, *(guessed if scale == SIMS_SCALE and not _alone(labels) else ()), *wrong.notes(name)),
     )
 
 
@@ -143,9 +145,12 @@ def _split(row: Row, wrong: _Complaints) -> str:
 def _scale_of(labels: Mapping[str, Floats]) -> tuple[float, float]:
     """CH-SIMS labels each modality alone, or in steps of 0.2, and goes from -1 to 1."""
     sentiment = labels[SENTIMENT]
-    alone = any(np.isfinite(labels[m]).any() for m in ("text", "audio", "video") if m in labels)
     small = not (np.abs(sentiment[np.isfinite(sentiment)]) > 1).any()
-    return SIMS_SCALE if (alone and small) or like_sims(sentiment) else (SENTIMENT_MIN, SENTIMENT_MAX)
+    return SIMS_SCALE if (_alone(labels) and small) or like_sims(sentiment) else (SENTIMENT_MIN, SENTIMENT_MAX)
+
+
+def _alone(labels: Mapping[str, Floats]) -> bool:
+    return any(np.isfinite(labels[m]).any() for m in ("text", "audio", "video") if m in labels)
 
 
 def lost_in_tables(dataset: Dataset) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def _read_csv(path: Path) -> _Table:
     if len(set(names)) != len(names):
         raise DataError(t("{path}: two columns have one name: {names}", path=path, names=", ".join(names)))
     columns: dict[str, Sequence[Any]] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-    return _Table(path, columns, places, decimal_comma=delimiter == ";")
+    return _Table(path, columns, places, decimal_comma=delimiter != ",")
 
 
 def _read_json(path: Path) -> _Table:

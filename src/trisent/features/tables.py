@@ -25,10 +25,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table read: `headers` gives the file's own name of each column that was found, by our word for it."""
+    """A table read.
+
+    Attributes:
+        headers: the file's own name of each column that was found, by our word for it.
+        names: of all columns, as the file has them.
+        decimal_comma: numbers may be written as 0,5, since no comma parts the fields.
+    """
 
     path: Path
     headers: Mapping[str, str]
+    names: tuple[str, ...]
     lines: tuple[Line, ...]
     decimal_comma: bool
 
@@ -63,7 +70,8 @@ def read_table(path: Path, words: Mapping[str, Sequence[str]], *, required: Sequ
     lines = tuple(_line(number, cells, header, at) for number, cells in records if any(cells))
     if not lines:
         raise DataError(t("{path}: has a header and no rows", path=path))
-    return Table(path, {word: header[i] for word, i in at.items()}, lines, decimal_comma=delimiter == ";")
+    ours = {word: header[i] for word, i in at.items()}
+    return Table(path, ours, tuple(header), lines, decimal_comma=delimiter != ",")
 
 
 def headers(path: Path) -> set[str]:

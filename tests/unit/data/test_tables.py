@@ -39,6 +39,23 @@ def test_a_table_as_excel_writes_it_in_china_or_in_germany_is_read(tmp_path: Pat
     assert "GB 18030" in caplog.text
 
 
+def test_a_decimal_comma_is_read_wherever_no_comma_parts_the_fields(tmp_path: Path):
+    unicode_text = tables.read(write(tmp_path / "excel.csv", "text\tstart\tlabel\nso, so\t1,25\t-0,5\n", "utf-16"))
+    assert (unicode_text.sentiment.tolist(), unicode_text.spans[0, 0]) == ([-0.5], 1.25)
+    assert unicode_text.notes == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+def test_json_lines_may_be_in_the_encodings_of_other_tables(tmp_path: Path, encoding: str):
+    assert tables.read(write(tmp_path / "d.jsonl", '{"text": "今天很开心"}\n', encoding)).texts == ("今天很开心",)
+
+
+def test_a_scale_that_is_told_by_the_values_of_labels_is_said(tmp_path: Path):
+    said = "labels are multiples of 0.2 from -1 to 1: taken for those of CH-SIMS"
+    assert tables.read(write(tmp_path / "sims.csv", "text,label\na,-1\nb,0.4\n")).notes == (said,)
+    assert tables.read(write(tmp_path / "mosi.csv", "text,label\na,-1\nb,1.4\n")).notes == ()
+
+
 def test_json_lines_are_read_with_numbers_and_nothing(tmp_path: Path):
     lines = [
         {"id": "a", "text": " two\nlines ", "label": 0.5, "split": "dev", "video": "v", "start": 1, "end": 2.5},
@@ -55,7 +72,7 @@ def test_json_lines_are_read_with_numbers_and_nothing(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.csv", "name,age\nx,3\n", r"expected a column called text or label .*found: id"),
+        ("a.csv", "name,age\nx,3\n", r"expected a column called text or label .*found: name, age"),
         ("a.jsonl", '{"text": "a"}\n{"text": ', r"a\.jsonl, line 2: cannot be read"),
         ("a.jsonl", '["a"]\n', r"line 1: cannot be read \(expected an object\)"),
         ("a.jsonl", "[" * 100_000, r"line 1: cannot be read"),

@@ -17,7 +17,7 @@ from trisent.data.resplit import video_in
 from trisent.data.rows import LABEL_COLUMNS, WORDS, Row, assemble, lost_in_tables, written
 from trisent.errors import DataError
 from trisent.features.tables import SUFFIXES, read_table
-from trisent.files import table_bytes, write_whole
+from trisent.files import read_text, table_bytes, write_whole
 from trisent.i18n import t
 
 _JSON = {".jsonl", ".ndjson"}
@@ -41,16 +41,16 @@ def read(path: Path) -> Dataset:
         DataError: it cannot be read, or has neither texts nor labels.
     """
     if path.suffix.lower() in _JSON:
-        lines, comma = _json_lines(path), False
-        columns = {word for _, cells, _ in lines for word in cells}
+        lines, there = _json_lines(path)
+        columns, comma = {word for _, cells, _ in lines for word in cells}, False
     else:
         table = read_table(path, _WORDS)
         lines = [(f"{path.name}:{line.number}", line.cells, line.fault) for line in table.lines]
-        columns, comma = set(table.headers), table.decimal_comma
+        columns, there, comma = set(table.headers), table.names, table.decimal_comma
     if not columns & {"text", "label"}:
         message = "{path}: expected a column called text or label ({words}); found: {found}"
         words = ", ".join((*_WORDS["text"], *_WORDS["label"]))
-        raise DataError(t(message, path=path, words=words, found=", ".join(sorted(columns)) or t("nothing")))
+        raise DataError(t(message, path=path, words=words, found=", ".join(there)[:200] or t("nothing")))
     rows = [_row(k, *line, stem=path.stem) for k, line in enumerate(lines)]
     return assemble(path.stem, rows, format="tables", decimal_comma=comma)
 
@@ -62,24 +62,27 @@ def _row(k: int, where: str, cells: Mapping[str, str], fault: str, *, stem: str)
     return Row(where, id, video or video_in(id), cells, fault)
 
 
-def _json_lines(path: Path) -> list[tuple[str, Mapping[str, str], str]]:
+def _json_lines(path: Path) -> tuple[list[tuple[str, Mapping[str, str], str]], tuple[str, ...]]:
+    """Read the objects: where each is, its cells by our word for them, no fault; and the keys of all."""
     lines: list[tuple[str, Mapping[str, str], str]] = []
+    keys: dict[str, None] = {}
     number = 0
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        for number, line in enumerate(read_text(path).split("\n"), start=1):
             if line.strip():
                 values = json.loads(line)
                 if not isinstance(values, dict):
                     raise ValueError(t("expected an object"))
+                keys |= dict.fromkeys(values)
                 named = {key.lower(): _cell(value) for key, value in values.items()}
                 found = {word: next((named[s] for s in own if s in named), None) for word, own in _WORDS.items()}
                 lines.append((f"{path.name}:{number}", {w: cell for w, cell in found.items() if cell is not None}, ""))
-    except (OSError, ValueError, RecursionError) as error:
-        message = "{path}, line {line}: cannot be read ({reason}); expected a JSON object a line, in UTF-8"
+    except (ValueError, RecursionError) as error:
+        message = "{path}, line {line}: cannot be read ({reason}); expected a JSON object a line"
         raise DataError(t(message, path=path, line=number, reason=error)) from error
     if not lines:
         raise DataError(t("{path}: has no rows", path=path))
-    return lines
+    return lines, tuple(keys)
 
 
 def _cell(value: Any) -> str:  # a JSON value of any kind
