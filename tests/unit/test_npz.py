@@ -201,6 +201,14 @@ def test_ids_of_bytes_are_read_as_text(tmp_path: Path):
     assert read(folder).ids[:2] == ("train$_$0", "train$_$1")
 
 
+def test_what_is_not_of_the_format_is_passed_over_whatever_it_holds(tmp_path: Path):
+    plain, more = (
+        write(tmp_path / "plain"),
+        write(tmp_path / "more", raw_text=np.array(["well", None] * 3, dtype=object)),
+    )
+    assert np.array_equal(read(more).sentiment, read(plain).sentiment)
+
+
 def test_ids_that_two_files_share_are_not_taken(tmp_path: Path):
     write(tmp_path, ids=np.arange(6))
     assert read(tmp_path).ids[:2] == ("train/0", "train/1")
@@ -219,7 +227,8 @@ def test_ids_that_two_files_share_are_not_taken(tmp_path: Path):
         ({"audio_features": np.zeros((5, 3))}, r"audio_features must hold numbers of shape \[6, width\].*\[5, 3\]"),
         ({"audio_features": np.zeros((6, 2, 3))}, r"audio_features must .*\[6, 2, 3\]"),
         ({"audio_features": np.zeros((6, 9))}, "same modalities and widths"),
-        ({"audio_features": np.array([[1], [1, 2], 3, 4, 5, 6], dtype=object)}, "Python objects"),
+        ({"audio_features": np.array([[1], [1, 2], 3, 4, 5, 6], dtype=object)}, "audio_features holds Python"),
+        ({"ids": np.array(["a", "b", "c", "d", "e", None], dtype=object)}, "ids holds Python objects; save a plain"),
     ],
 )
 def test_a_wrong_array_is_refused_in_words_that_name_it(tmp_path: Path, changes: dict[str, object], words: str):

@@ -62,7 +62,7 @@ def cleaning_file(data: Path) -> Path:
 
 
 FINITE = CleaningOptions(largest=None, drop_constant=False, standardise=False, clip=None)
-"""What no training can do without: NaN and infinity are masked, and nothing that is finite changes."""
+"""What no training can do without: the three rules above for NaN and infinity; what is kept does not change."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trisent.data.batching import Examples, Tokens
 from trisent.data.cleaning import FINITE, Cleaning, CleaningOptions, cleaning_file, fit_cleaning
 from trisent.data.dataset import SPLITS, Dataset
@@ -63,6 +65,7 @@ def prepare(
         preset = settle_preset(data, preset)
     whole = data
     data = labelled(data, ("train", "valid"))
+    _warn_of_scale(data)
     tokens = None
     if finetune is not None:
         data = texts_alone(data)
@@ -93,6 +96,21 @@ def prepare(
     }
     train, valid = (Examples(data, data.index(s), cleaning=fitted, tokens=tokens) for s in ("train", "valid"))
     return Prepared(data, facts, fitted, preset, train, valid, finetune)
+
+
+def _warn_of_scale(data: Dataset) -> None:
+    """Say when labels go beyond the scale, as where another scale is meant: models judge within it."""
+    learnt = np.concatenate([data.index(split) for split in ("train", "valid")])
+    labels = data.sentiment[learnt]
+    low, high = data.scale
+    if count := int(((labels < low) | (labels > high)).sum()):
+        message = (
+            "{name}: {count} of {n} labels lie outside [{low:g}, {high:g}], the farthest is {worst:g}. "
+            "They are learned as they are; see: trisent data audit"
+        )
+        worst = float(labels[np.argmax(np.abs(labels))])
+        facts = {"name": data.name, "count": count, "n": len(labels), "low": low, "high": high, "worst": worst}
+        _log.warning("%s", t(message, **facts))
 
 
 def _unknown(data: Dataset, cleaning: Cleaning, tokens: Tokens | None) -> set[Modality]:

@@ -147,6 +147,15 @@ def test_an_utterance_without_sentiment_is_left_out_as_if_it_were_not_there(
     assert "1 of 20 utterances of train have no sentiment and are left out (v4)" in caplog.text
 
 
+def test_labels_beyond_the_scale_are_told_before_anything_is_learned(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    data = sequences_of(40)
+    data.labels["sentiment"][:] = np.clip(data.sentiment, -2.9, 2.9)
+    data.labels["sentiment"][[0, 2, 3]] = [-70, 5, 100]  # in train, in valid, and in test, which is not looked at
+    with caplog.at_level(logging.WARNING):
+        train(write_store_of(data, tmp_path / "store"), out=tmp_path / "run", config=config(epochs=1))
+    assert "2 of 30 labels lie outside [-3, 3], the farthest is -70" in caplog.text
+
+
 def test_a_split_in_which_nobody_has_judged_anything_stops_training_before_it_begins(tmp_path: Path):
     data = sequences_of(40)
     data.labels["sentiment"][data.index("valid")] = np.nan

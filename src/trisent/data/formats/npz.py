@@ -33,6 +33,7 @@ from trisent.types import MODALITIES, SENTIMENT_MAX, SENTIMENT_MIN, Floats, Moda
 SPLIT_FILES = {"train": ("train.npz",), "valid": ("val.npz", "valid.npz"), "test": ("test.npz",)}
 
 Arrays = dict[str, NDArray[Any]]  # of any dtype until they are checked
+_KEYS = {*(f"{modality}_features" for modality in MODALITIES), "labels", "sentiment", "ids", "videos"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +198,24 @@ def _exact(path: Path, sentiment: NDArray[Any], labels: NDArray[Any], *, scale: 
     return sentiment.astype(np.float32)
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:  # arrays of any dtype until they are checked
+def _load(path: Path) -> Arrays:
+    """Load the arrays that are of the format; of whatever else is in the file, only the name is kept."""
+    name = ""
+    found: Arrays = {}
     try:
         with path.open("rb") as file:  # opened here, since np.load leaves a torn zip open
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.lib.npyio.NpzFile):
                 with archive:
-                    return {name: archive[name] for name in archive.files}
+                    for name in archive.files:
+                        found[name] = archive[name] if name in _KEYS else np.zeros(0)
+                    return found
         reason = t("it holds a single array")
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "allow_pickle" in reason:
-            reason = t("it holds Python objects; save plain arrays of numbers instead, padding what is ragged")
+            message = "{key} holds Python objects; save a plain array instead, of numbers or of texts (dtype str)"
+            reason = t(message, key=name)
         raise DataError(_not_npz(path, reason)) from error
     raise DataError(_not_npz(path, reason))
 
