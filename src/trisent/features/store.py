@@ -34,7 +34,7 @@ from trisent.features.index import (
     write_store,
     wrong_files,
 )
-from trisent.features.part import Failure, damaged
+from trisent.features.part import Dtype, Failure, damaged
 from trisent.features.shards import MappedShard
 from trisent.i18n import t
 from trisent.types import Features, Floats, Modality, Provenance, Utterance, Word
@@ -109,6 +109,15 @@ class FeatureStore:
     def dims(self) -> dict[Modality, int]:
         """Width of each modality's features."""
         return {m: track.dim for m, track in self._index.tracks.items()}
+
+    @property
+    def dtypes(self) -> dict[Modality, Dtype]:
+        """Precision of each modality's features."""
+        return {m: track.dtype for m, track in self._index.tracks.items()}
+
+    def rows(self, modality: Modality) -> int:
+        """Count the steps of a modality."""
+        return sum(shard.offsets[-1] for shard in self._shards[modality])
 
     @property
     def provenance(self) -> dict[Modality, Provenance]:

@@ -191,6 +191,25 @@ def test_times_come_back_where_no_video_is_known(tmp_path: Path):
     np.testing.assert_array_equal(back.spans, spans)
 
 
+def test_a_store_that_is_written_again_while_it_is_read_comes_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data = made()
+
+    class Overtaken(FeatureStore):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            store.write(replace(data, name="another", features={}), folder)
+
+    store.write(data, tmp_path / "s")
+    expected = store.read(tmp_path / "s")
+    monkeypatch.setattr(store, "FeatureStore", Overtaken)
+    read = store.read(tmp_path / "s")
+    assert read.ids == expected.ids
+    for m in read.features:
+        np.testing.assert_array_equal(read.features[m].values, expected.features[m].values)
+
+
 def test_what_is_no_store_is_not_recognised(tmp_path: Path):
     assert not store.recognises(tmp_path)
     assert not store.recognises(tmp_path / "nowhere")

@@ -26,7 +26,7 @@ from trisent.evaluation.classes import SIMS_SCALE, like_sims
 from trisent.features.index import WORDS
 from trisent.features.part import DTYPES, Dtype
 from trisent.features.shards import Shard, write_shard
-from trisent.features.store import Entry, FeatureStore, Index, Track, read_index, write_store
+from trisent.features.store import Entry, FeatureStore, Track, write_store
 from trisent.i18n import t
 from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN, Features, Modality, Provenance, Utterance
 
@@ -48,7 +48,7 @@ def read(path: Path) -> Dataset:
     Raises:
         DataError: the store is damaged, or there is no room for a temporary file.
     """
-    store, index = FeatureStore(path), read_index(path)
+    store = FeatureStore(path)
     utterances = [store.utterance(i) for i in range(len(store))]
     files = [store.path(i) for i in range(len(store))]
     videos = [video_in(u.id) or ("" if file == u.id else file) for u, file in zip(utterances, files, strict=True)]
@@ -66,7 +66,7 @@ def read(path: Path) -> Dataset:
         ids=store.ids,
         splits=store.splits,
         labels={SENTIMENT: store.labels},
-        features={m: _sequences(store, m, index) for m in store.dims},
+        features={m: _sequences(store, m) for m in store.dims},
         texts=tuple(u.text for u in utterances),
         videos=tuple(videos),
         spans=np.array(spans, np.float32).reshape(len(spans), 2),
@@ -92,11 +92,10 @@ def _whole_videos(videos: list[str], files: list[str]) -> set[str]:
     return {video for video, paths in of.items() if len(paths) == 1}
 
 
-def _sequences(store: FeatureStore, modality: Modality, index: Index) -> Sequences:
+def _sequences(store: FeatureStore, modality: Modality) -> Sequences:
     """Lay the features of all utterances end to end, in the store's order."""
-    track = index.tracks[modality]
-    dtype = np.dtype(DTYPES[track.dtype])
-    size = sum((store.folder / shard.file).stat().st_size for shard in track.shards)
+    dim, dtype = store.dims[modality], np.dtype(DTYPES[store.dtypes[modality]])
+    size = store.rows(modality) * dim * dtype.itemsize
     sink: IO[bytes] = tempfile.TemporaryFile() if size > IN_MEMORY_BYTES else io.BytesIO()  # noqa: SIM115 (stays mapped)
     lengths, times, masks = [], [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
     try:
@@ -119,7 +118,7 @@ def _sequences(store: FeatureStore, modality: Modality, index: Index) -> Sequenc
             reason=error,
         )
         raise DataError(message) from error
-    shape = (sum(lengths), track.dim)
+    shape = (sum(lengths), dim)
     return Sequences(
         _mapped(sink, dtype, shape),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
