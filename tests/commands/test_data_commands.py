@@ -120,6 +120,18 @@ def test_convert_writes_another_format_with_the_same_split_and_says_what_is_lost
     assert back["modalities"]["video"]["dim"] == 2048
 
 
+def test_convert_says_the_sizes_and_the_digest_of_what_it_wrote(trisent: Run, tmp_path: Path) -> None:
+    splits = {}
+    for split in ("train", "valid", "test"):
+        ids = [f"{split}$_${i}" for i in range(3)]
+        labels = np.array([np.nan, 1.5, -2], np.float32)
+        splits[split] = {"id": ids, "regression_labels": labels, "audio": np.ones((3, 2, 4), np.float32)}
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps(splits))
+    said = json.loads(trisent("data", "convert", "mine.pkl", "smaller", "--to", "npz", "--json").stdout)
+    assert said["utterances"] == {"train": 2, "valid": 2, "test": 2}
+    assert said["digest"] == json.loads(trisent("data", "describe", "smaller", "--json").stdout)["digest"]
+
+
 def test_convert_cleans_with_what_train_says_and_keeps_that(trisent: Run, sample: Path, tmp_path: Path) -> None:
     arrays = dict(np.load(sample / "train.npz"))
     arrays["audio_features"][:, 3] = 5.0

@@ -74,12 +74,18 @@ def split(
 
 
 def _say(dataset: "Dataset", out: Path, *, to: str, lost: Sequence[str], as_json: bool) -> None:
+    import numpy as np
+
     from trisent.cli.console import output, print_json
     from trisent.data.dataset import SPLITS
+    from trisent.data.readers import FORMATS
     from trisent.data.resplit import split_digest
 
-    counts = {s: len(dataset.index(s)) for s in (*SPLITS, "")}
-    digest = split_digest(dataset)
+    who = replace(dataset, features={})
+    if FORMATS[to].for_training:
+        who = who.take(np.flatnonzero(dataset.usable))
+    counts = {s: len(who.index(s)) for s in (*SPLITS, "")}
+    digest = split_digest(who)
     if as_json:
         counts = {name: n for name, n in counts.items() if n or name}
         document = {"path": str(out), "format": to, "utterances": counts, "digest": digest}

@@ -168,6 +168,11 @@ class Dataset:
         """Width of each modality's features."""
         return {modality: s.dim for modality, s in self.features.items()}
 
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which utterances have a sentiment and a split [utterances]: no toolkit learns from others."""
+        return np.isfinite(self.sentiment) & np.isin(np.array(self.splits, dtype=object), SPLITS)
+
     def index(self, split: str) -> NDArray[np.int64]:
         """Return the numbers of the utterances of a split."""
         return np.flatnonzero(np.array(self.splits, dtype=object) == split)

@@ -19,12 +19,16 @@ from trisent.i18n import t
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format: `module` of trisent.data.formats reads it, `shape` is how people know it, `writable` if it writes."""
+    """A format: `module` of trisent.data.formats reads it, `shape` is how people know it, `writable` if it writes.
+
+    What is not `usable` in a data set is left out when one that is `for_training` is written.
+    """
 
     name: str
     module: str
     shape: str
     writable: bool = False
+    for_training: bool = False
 
 
 class _Reads(Protocol):
@@ -36,10 +40,10 @@ class _Reads(Protocol):
 # Where two recognise a path the first has it, so what is more particular stands before what is less.
 _ALL = (
     Format("store", "store", "store.json", writable=True),
-    Format("npz", "npz", "train.npz, val.npz, test.npz", writable=True),
+    Format("npz", "npz", "train.npz, val.npz, test.npz", writable=True, for_training=True),
     Format("merbench", "merbench", "label.npz"),
     Format("csd", "csd", "*.csd", writable=True),
-    Format("mmsa", "mmsa", "aligned_50.pkl, unaligned_50.pkl", writable=True),
+    Format("mmsa", "mmsa", "aligned_50.pkl, unaligned_50.pkl", writable=True, for_training=True),
     Format("mag", "mag", "mosi.pkl"),
     Format("multibench", "multibench", "mosei_raw.pkl"),
     Format("mult", "mult", "mosei_data.pkl, mosei_data_noalign.pkl"),

@@ -273,9 +273,12 @@ def test_labels_averaged_until_nearly_all_round_to_0_are_an_error(clean: Dataset
     assert "label.continuous" in after
 
 
-def test_labels_of_train_that_are_all_missing_are_an_error(clean: Dataset) -> None:
-    after = found(with_labels(clean, "sentiment", lambda y: y.__setitem__(clean.index("train"), np.nan)))
-    assert after["label.missing"].level == "error"
+@pytest.mark.parametrize(("split", "level"), [("train", "error"), ("valid", "error"), ("test", "warning")])
+def test_labels_of_a_split_that_training_needs_and_that_are_all_missing_are_an_error(
+    clean: Dataset, split: str, level: str
+) -> None:
+    after = found(with_labels(clean, "sentiment", lambda y: y.__setitem__(clean.index(split), np.nan)))
+    assert after["label.missing"].level == level
 
 
 def test_labels_of_sims_are_steps_of_a_fifth(clean: Dataset) -> None:

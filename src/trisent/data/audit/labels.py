@@ -73,8 +73,8 @@ def _missing(dataset: Dataset) -> Iterator[Finding]:
         if not absent.any():
             continue
         rows = np.flatnonzero(absent)
-        train = dataset.index("train")
-        untrainable = name == SENTIMENT and len(train) > 0 and bool(absent[train].all())
+        learnt = [index for split in ("train", "valid") if len(index := dataset.index(split))]
+        untrainable = name == SENTIMENT and any(bool(absent[index].all()) for index in learnt)
         yield Finding(
             "error" if untrainable else "warning" if name == SENTIMENT else "note",
             "label.missing",

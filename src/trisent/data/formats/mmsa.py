@@ -172,7 +172,7 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
     Raises:
         DataError: a split has nothing to write.
     """
-    usable = np.isfinite(dataset.sentiment) & np.isin(np.array(dataset.splits, object), SPLITS)
+    usable = dataset.usable
     content: dict[str, object] = {}
     for split in SPLITS:
         index = np.array([i for i in dataset.index(split) if usable[i]], np.int64)

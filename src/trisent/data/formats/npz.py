@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trisent.data.cleaning import nearest_class
-from trisent.data.dataset import SENTIMENT, SPLITS, Dataset, Sequences
+from trisent.data.dataset import SENTIMENT, Dataset, Sequences
 from trisent.data.formats.pickled import strings
 from trisent.data.provenance import provenance_from_json
 from trisent.errors import DataError
@@ -287,7 +287,7 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
     if not dataset.features:
         raise DataError(t("{name} has no features, and the guide's folder holds nothing else", name=dataset.name))
     low, high = dataset.scale
-    usable = np.isfinite(dataset.sentiment) & np.isin(np.array(dataset.splits, object), SPLITS)
+    usable = dataset.usable
     wrong = usable & ~((dataset.sentiment >= low) & (dataset.sentiment <= high))
     if wrong.any():
         message = "{name}: {count} labels are outside [{low:g}, {high:g}], first of {id}. See: trisent data audit"
