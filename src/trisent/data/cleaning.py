@@ -111,6 +111,11 @@ class Cleaning:
         return cls(FINITE, {})
 
     @property
+    def emptied(self) -> set[Modality]:
+        """The modalities of which no column is kept."""
+        return {m for m, columns in self.columns.items() if not len(columns.kept)}
+
+    @property
     def changes_values(self) -> bool:
         """Whether it does more than mask what is not finite."""
         return any(columns.changes_values for columns in self.columns.values())
@@ -158,13 +163,14 @@ class Cleaning:
         return Features(values, features.times, mask)
 
     def apply(self, dataset: Dataset) -> Dataset:
-        """Clean every utterance of every split; `notes` tell how much was left out.
+        """Clean every utterance of every split; `notes` tell how much was left out, a whole modality perhaps.
 
         What comes out is no longer what an extractor gives: `preset` goes, and the provenance says so.
         """
-        cleaned = {m: self._sequences(s, m) for m, s in dataset.features.items()}
+        features = {m: s for m, s in dataset.features.items() if m not in self.emptied}
+        cleaned = {m: self._sequences(s, m) for m, s in features.items()}
         notes = [*dataset.notes, *self.summary()]
-        for modality, before in dataset.features.items():
+        for modality, before in features.items():
             masked = int(before.mask.sum() - cleaned[modality].mask.sum())
             if masked:
                 message = "{modality}: {count} of {n} steps hold NaN or infinity and count as not seen"
@@ -174,6 +180,7 @@ class Cleaning:
         provenance = {
             m: replace(p, preprocessing=f"{p.preprocessing}; cleaned") if self._changes(m) else p
             for m, p in dataset.provenance.items()
+            if m not in self.emptied
         }
         return replace(dataset, features=cleaned, provenance=provenance, preset=None, notes=tuple(notes))
 
@@ -251,16 +258,21 @@ def fit_cleaning(dataset: Dataset, options: CleaningOptions = CleaningOptions())
     """Fit a cleaning on the train split; valid and test are not looked at.
 
     Raises:
-        DataError: there is no train split, or nothing is left of a modality.
+        DataError: there is no train split, or nothing is left of any modality.
     """
     train = dataset.index("train")
     if not len(train):
         message = "{name} has no train split, and cleaning is fitted on it alone. To make one: trisent data split"
         raise DataError(t(message, name=dataset.name))
-    return Cleaning(options, {m: _fit(s, train, options, modality=m) for m, s in dataset.features.items()})
+    cleaning = Cleaning(options, {m: _fit(s, train, options) for m, s in dataset.features.items()})
+    if cleaning.emptied and cleaning.emptied == dataset.features.keys():
+        modality, columns = next(iter(cleaning.columns.items()))
+        message = "{modality}: cleaning would leave out all {width} columns. Look at the data: trisent data audit"
+        raise DataError(t(message, modality=modality, width=columns.width))
+    return cleaning
 
 
-def _fit(sequences: Sequences, train: NDArray[np.int64], options: CleaningOptions, *, modality: Modality) -> Columns:
+def _fit(sequences: Sequences, train: NDArray[np.int64], options: CleaningOptions) -> Columns:
     chosen = np.zeros(len(sequences), np.bool_)
     chosen[train] = True
     steps = np.flatnonzero(np.repeat(chosen, sequences.lengths) & sequences.mask)
@@ -289,11 +301,8 @@ def _fit(sequences: Sequences, train: NDArray[np.int64], options: CleaningOption
         if (which & ~gone).any():
             dropped[reason] = tuple(np.flatnonzero(which & ~gone).tolist())
         gone |= which
-    if gone.all():
-        message = "{modality}: cleaning would leave out all {width} columns. Look at the data: trisent data audit"
-        raise DataError(t(message, modality=modality, width=sequences.dim))
     columns = Columns(sequences.dim, dropped)
-    return _with_moments(columns, sequences, steps) if options.standardise else columns
+    return _with_moments(columns, sequences, steps) if options.standardise and not gone.all() else columns
 
 
 def _with_moments(columns: Columns, sequences: Sequences, steps: NDArray[np.int64]) -> Columns:

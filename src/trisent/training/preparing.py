@@ -72,13 +72,16 @@ def prepare(
         tokens = tokens_of(data.texts, load_learner(finetune))
     _check_trainable(data, data_path, learns_text=finetune is not None)
     fitted = fit_cleaning(data, cleaning)
-    if unknown := _unknown(data, fitted, tokens):
+    left_out = fitted.summary()
+    emptied = fitted.emptied
+    left = replace(data, features={m: s for m, s in data.features.items() if m not in emptied})
+    if unknown := emptied | _unknown(left, fitted, tokens):
         if unknown == set(data.features) and tokens is None:
             message = "{path}: train has no features that can be used. Look at them: trisent data audit {path}"
             raise DataError(t(message, path=data_path))
         data = replace(data, features={m: s for m, s in data.features.items() if m not in unknown})
         fitted = replace(fitted, columns={m: c for m, c in fitted.columns.items() if m not in unknown})
-    for note in (*data.notes, *fitted.summary()):
+    for note in (*data.notes, *left_out):
         _log.warning("%s", note)
     for modality in sorted(unknown):
         message = "{modality} is left out: no utterance of train has any that can be used"

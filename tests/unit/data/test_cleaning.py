@@ -143,6 +143,22 @@ def test_features_of_another_width_are_refused():
         fit_cleaning(dataset(normal())).apply(dataset(normal(dim=5)))
 
 
+def test_a_modality_of_which_cleaning_leaves_nothing_goes_and_the_others_stay():
+    blank = dataset(np.zeros((200, 3))).features["audio"]  # as a face tool writes that found no face
+    data = dataset(normal())
+    both = replace(
+        data, features={**data.features, "video": blank}, provenance={"video": Provenance("f", "f", "", (), "")}
+    )
+    cleaning = fit_cleaning(both)
+    clean = Cleaning.from_json(json.loads(json.dumps(cleaning.to_json()))).apply(both)
+    assert clean.dims == {"audio": 4}
+    assert clean.provenance == {}
+    assert "video: 3 of 3 columns are left out, never changing: 0, 1, 2" in clean.notes
+    np.testing.assert_array_equal(
+        clean.features["audio"].values, fit_cleaning(data).apply(data).features["audio"].values
+    )
+
+
 def test_cleaning_that_would_leave_nothing_is_refused():
     with pytest.raises(DataError, match=r"all 2 columns.*trisent data audit"):
         fit_cleaning(dataset(np.ones((10, 2))))

@@ -147,6 +147,25 @@ def test_an_utterance_without_sentiment_is_left_out_as_if_it_were_not_there(
     assert "1 of 20 utterances of train have no sentiment and are left out (v4)" in caplog.text
 
 
+def test_training_with_cleaning_leaves_out_a_modality_that_is_the_same_everywhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    data = sequences_of(40)
+    audio = data.features["audio"]
+    blank = replace(data, features={**data.features, "audio": replace(audio, values=np.zeros_like(audio.values))})
+    with caplog.at_level(logging.WARNING):
+        train(
+            write_store_of(blank, tmp_path / "store"),
+            out=tmp_path / "run",
+            config=config(epochs=1),
+            cleaning=CleaningOptions(),
+        )
+    bundle, _ = load_bundle(tmp_path / "run")
+    assert bundle.model_config["dims"] == {m: d for m, d in DIMS.items() if m != "audio"}
+    assert "columns are left out, never changing" in caplog.text
+    assert "audio is left out" in caplog.text
+
+
 def test_labels_beyond_the_scale_are_told_before_anything_is_learned(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     data = sequences_of(40)
     data.labels["sentiment"][:] = np.clip(data.sentiment, -2.9, 2.9)
