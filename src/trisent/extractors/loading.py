@@ -45,6 +45,7 @@ def load_encoder(
                 str(weights.folder),
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, where it can be said which
                 use_safetensors=_safe(weights.file),
             )
     except Exception as error:  # for bad files it raises OSError, ValueError, RuntimeError, UnpicklingError, ...
@@ -52,6 +53,14 @@ def load_encoder(
         raise WeightsError(
             t(message, file=weights.file, expected=found, reason=one_line(error), name=weights.name)
         ) from error
+    if mismatched := sorted(info["mismatched_keys"]):
+        message = (
+            "{file}: {n} tensors have other sizes than config.json says (first: {first} is {found}, expected "
+            "{expected}); the two files are of different models"
+        )
+        first, there, wanted = mismatched[0]
+        told = {"first": first, "found": list(there), "expected": list(wanted)}
+        raise WeightsError(t(message, file=weights.file, n=len(mismatched), **told))
     missing = [k for k in info["missing_keys"] if not k.startswith(tuple(optional))]
     if missing:
         message = "{file}: lacks {n} tensors of a {expected} model (first: {first}); it is another model or damaged"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trisent.errors import WeightsError
+from trisent.errors import WeightsError, one_line
 from trisent.extractors.backend import transformers
 from trisent.extractors.loading import Encoder, Layers, chosen_layers, drop_above, load_encoder, load_preprocessing
 from trisent.i18n import t
@@ -75,6 +75,7 @@ def load_text_encoder(name: str, *, layers: Layers, on_progress: OnProgress = no
     model = load_encoder(transformers().AutoModel, weights, model_types=MODEL_TYPES, optional=("pooler.",))
     files = "vocab.txt, tokenizer_config.json, tokenizer.json"
     tokenizer = load_preprocessing(transformers().AutoTokenizer, weights, files=files)
+    _refuse_without_vocabulary(tokenizer, weights)
     config = model.config
     if len(tokenizer) > config.vocab_size:
         message = "{folder}: its vocabulary has {words} pieces, its network knows {rows}; they are of two models"
@@ -84,3 +85,20 @@ def load_text_encoder(name: str, *, layers: Layers, on_progress: OnProgress = no
     model.pooler = None
     first = config.pad_token_id + 1 if config.model_type in _BEHIND_PADDING else 0
     return TextEncoder(weights, model, tokenizer, chosen, first, int(config.max_position_embeddings) - first)
+
+
+def _refuse_without_vocabulary(tokenizer: Any, weights: Weights) -> None:  # Any: of transformers
+    """Refuse a tokenizer that transformers made up because its files are not there: to it every word is unknown.
+
+    Raises:
+        WeightsError: there is no vocabulary, or it is none.
+    """
+    names = sorted(set(tokenizer.vocab_files_names.values()))
+    if not any((weights.folder / name).is_file() and (weights.folder / name).stat().st_size for name in names):
+        message = "{folder}: holds no vocabulary, one of {names}; copy the file from the page of the model"
+        raise WeightsError(t(message, folder=weights.folder, names=", ".join(names)))
+    try:
+        tokenizer("\u16a0")  # a rune, in hardly any vocabulary: needs the piece that stands for the unknown
+    except Exception as error:  # the tokenizers library raises plain Exception
+        message = "{folder}: {files} missing or broken ({reason}); copy the file from the page of the model"
+        raise WeightsError(t(message, folder=weights.folder, files=", ".join(names), reason=one_line(error))) from error

@@ -157,7 +157,10 @@ def test_a_checkpoint_whose_tensors_have_other_shapes_is_refused(file: str):
     tiny.bert(FOLDER, file=file)
     config = json.loads((FOLDER / "config.json").read_text()) | {"intermediate_size": 20}
     (FOLDER / "config.json").write_text(json.dumps(config))
-    assert file in refused()
+    said = refused()
+    assert file in said
+    assert "6 tensors have other sizes" in said
+    assert "encoder.layer.0.intermediate.dense.bias is [24], expected [20]" in said
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -192,6 +195,15 @@ def test_a_broken_tokenizer_is_refused_in_one_line(file: str, content: str):
     tiny.bert(FOLDER)
     (FOLDER / file).write_text(content)
     assert "vocab.txt, tokenizer_config.json, tokenizer.json missing or broken" in refused()
+
+
+@pytest.mark.parametrize("content", [None, "", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"])
+def test_without_a_vocabulary_not_every_word_is_unknown_but_the_weights_are_refused(content: str | None):
+    tiny.bert(FOLDER)
+    (FOLDER / "vocab.txt").unlink()
+    if content is not None:
+        (FOLDER / "vocab.txt").write_text(content)
+    assert "vocab.txt" in refused()
 
 
 def test_the_vocabulary_of_another_model_is_refused():
