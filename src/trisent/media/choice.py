@@ -20,12 +20,18 @@ _EARLY_S = 0.5  # the first picture also stands for this long before it
 _SAME_S = 1e-6  # times closer than this are one
 # Packets that wait for somebody to want them: their bytes, and what each costs besides.
 _MOST_BYTES, _BYTES_A_PACKET = 64 << 20, 1000
+# Where a format does not write dts, FFmpeg guesses it: in the middle rightly only after the most that one may wait for.
+_GUESSED_PACKETS = 16
 # Leaving out pictures is exact where "nobody refers to it" is said of every picture, not only of a layer (HEVC).
 _SAYS_WHO_REFERS = {"h264"}
 
 
 class BrokenPromiseError(Exception):
     """What was decoded is not what the packets said."""
+
+
+class WrongPlaceError(BrokenPromiseError):
+    """What was read after going to a place in the middle does not begin before what is wanted."""
 
 
 class Due(NamedTuple):
@@ -94,11 +100,22 @@ class ChoiceByPackets:
 
     A packet says when its picture is shown (pts), and that all later ones are shown after a certain time (dts). So a
     wanted time before that dts has its picture: the last that begins before it. Only then is it decoded.
+
+    Args:
+        in_the_middle: the first packet is not the first of the file.
     """
 
     def __init__(
-        self, decoder: Decoder, times: Sequence[float], stream: av.VideoStream, *, origin_s: float, usual_s: float
+        self,
+        decoder: Decoder,
+        times: Sequence[float],
+        stream: av.VideoStream,
+        *,
+        origin_s: float,
+        usual_s: float,
+        in_the_middle: bool = False,
     ) -> None:
+        self._in_the_middle, self._guessed = in_the_middle, _GUESSED_PACKETS if in_the_middle else 0
         self._decoder, self._context = decoder, stream.codec_context
         self._origin_s, self._usual_s, self._tick_s = origin_s, usual_s, float(stream.time_base or 1)
         self._waiting = deque(Due(k, time) for k, time in enumerate(times))
@@ -123,13 +140,19 @@ class ChoiceByPackets:
             return
         if packet.pts is None or packet.pts <= self._decided:
             raise BrokenPromiseError
+        if self._in_the_middle:
+            if not packet.is_keyframe or packet.pts > self._pts(self._waiting[0].time_s):
+                raise WrongPlaceError
+            self._in_the_middle, self._begun_at = False, packet.pts
         if packet.is_keyframe and self._packets:
             self._keyframes.append(packet)
         self._packets.append(packet)
         self._bytes += packet.size + _BYTES_A_PACKET
         if not packet.is_discard:  # decoded, but not shown
             insort(self._known, packet.pts)
-        if packet.dts is not None and packet.dts > self._line:
+        self._guessed = max(0, self._guessed - 1)
+        known = not self._guessed or self._bytes > _MOST_BYTES
+        if known and packet.dts is not None and packet.dts > self._line:
             yield from self._advance(packet.dts)
         if self._bytes > _MOST_BYTES:
             yield from self._relieve()
@@ -143,7 +166,7 @@ class ChoiceByPackets:
         if not self._waiting:
             return
         if not self._known:
-            raise BrokenPromiseError
+            raise WrongPlaceError if self._in_the_middle else BrokenPromiseError
         yield from self.give_up(inf, end_s)
 
     def give_up(self, until_s: float, end_s: float) -> Chosen:

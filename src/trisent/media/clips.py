@@ -10,10 +10,11 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from trisent.media.choice import BrokenPromiseError
+from trisent.media.choice import BrokenPromiseError, WrongPlaceError
 from trisent.media.container import (
     Clock,
     audio_stream,
+    go_near,
     opened,
     origin_s,
     report_damage,
@@ -42,6 +43,8 @@ def read_clips(
 ) -> Iterator[Clip]:
     """Decode the sound and the pictures of utterances in one pass over their file, with constant memory.
 
+    The pass begins near the first utterance where the file says what is where, else at the beginning.
+
     Args:
         path: anything FFmpeg reads.
         utterances: in any order; they may overlap. One whose `end` is infinite lasts to the end of the file.
@@ -56,15 +59,18 @@ def read_clips(
     Raises:
         MediaError: the file cannot be read, or is cut off; clips that are complete by then have been yielded.
     """
-    done = 0
-    try:
-        for clip in _read(path, utterances, sound, pictures, threads, everything=False):
-            yield clip
-            done += 1
-        return
-    except BrokenPromiseError:
-        pass
-    yield from islice(_read(path, utterances, sound, pictures, threads, everything=True), done, None)
+    done, anywhere, everything = 0, True, False
+    while True:
+        clips = _read(path, utterances, sound, pictures, threads, anywhere=anywhere, everything=everything)
+        try:
+            for clip in islice(clips, done, None):
+                yield clip
+                done += 1
+            return
+        except WrongPlaceError:
+            anywhere = False
+        except BrokenPromiseError:
+            anywhere, everything = False, True
 
 
 def _read(
@@ -74,6 +80,7 @@ def _read(
     pictures: Pictures | None,
     threads: int | None,
     *,
+    anywhere: bool,
     everything: bool,
 ) -> Iterator[Clip]:
     with opened(path) as container:
@@ -81,9 +88,16 @@ def _read(
         stated_s = stated_duration_s(container)
         utterances = _in_order_of_end(utterances, path, stated_s)
         heard, seen = None, None
-        if sound and (audio := audio_stream(container)):
-            heard = SoundTrack(audio, utterances, origin_s=origin_s(container), stated_s=stated_s)
-        if pictures is not None and (video := video_stream(container)):
+        audio = audio_stream(container) if sound else None
+        video = video_stream(container) if pictures is not None else None
+        in_the_middle = False
+        if anywhere and utterances and (stream := video or audio):
+            in_the_middle = go_near(container, stream, min(u.start for u in utterances), path=path)
+        if audio:
+            heard = SoundTrack(
+                audio, utterances, origin_s=origin_s(container), stated_s=stated_s, in_the_middle=in_the_middle
+            )
+        if pictures is not None and video:
             seen = PictureTrack(
                 container,
                 video,
@@ -92,6 +106,7 @@ def _read(
                 pictures=pictures,
                 threads=threads,
                 everything=everything,
+                in_the_middle=in_the_middle,
             )
         since_sound = since_picture = done = 0
         for packet in clock.packets():

@@ -36,6 +36,10 @@ _MAY_RESTART = 0x0200  # AVFMT_TS_DISCONT
 _AHEAD_S, _BACK_S = 10.0, 0.1
 _APART_S = 1.0  # how far apart sound and pictures may be cut where two recordings were joined
 
+# Formats with a table of where their keyframes are.
+_KNOWS_PLACES = {"mov", "matroska"}
+_FAR_S, _EARLY_S = 30.0, 3.0  # what begins later is gone to; so much earlier, for decoders to be right in time
+
 _USUAL_FPS = 25.0
 
 Packet: TypeAlias = "av.Packet[Any]"  # of any stream; PyAV knows the parameter only in its stubs
@@ -120,6 +124,26 @@ def _demuxed(container: InputContainer) -> Iterator[Packet]:
         yield from container.demux()
     except IndexError:
         return  # PyAV's, at the end of a file in which a stream appeared on the way
+
+
+def go_near(container: InputContainer, stream: av.AudioStream | av.VideoStream, time_s: float, *, path: Path) -> bool:
+    """Go to a keyframe well before `time_s`, if that is far and the file is whole and knows where it is.
+
+    A long file would otherwise be read from its beginning for each few of its utterances. Says whether it went.
+    """
+    if not time_s >= _FAR_S or not stream.time_base or not _formats(container) & _KNOWS_PLACES:
+        return False
+    try:
+        if not check_whole(path):
+            return False
+        container.seek(int((time_s - _EARLY_S + origin_s(container)) / stream.time_base), stream=stream)
+    except (
+        MediaError,
+        av.error.FFmpegError,
+        OverflowError,
+    ):  # whatever is wrong shows when it is read from its beginning
+        return False
+    return True
 
 
 class Clock:

@@ -84,6 +84,7 @@ class PictureTrack:
     Args:
         utterances: in any order; none may be open-ended.
         everything: decode every packet, for files in which packets do not tell what they hold.
+        in_the_middle: the first packet is not the first of the file.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class PictureTrack:
         pictures: Pictures,
         threads: int | None,
         everything: bool,
+        in_the_middle: bool,
     ) -> None:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads or min(_MOST_THREADS, _cores())
@@ -112,10 +114,15 @@ class PictureTrack:
         # By rotation, so that few frames are asked: one that was lives on until the garbage collector comes.
         self._layouts = dict[int, tuple[int, int, int, int]]()
         self._everything = everything
-        choice = ChoiceByPictures if everything else ChoiceByPackets
-        self._choice = choice(
-            self.decoder, [time for time, _ in wanted], stream, origin_s=origin_s(container), usual_s=1 / fps(stream)
-        )
+        times = [time for time, _ in wanted]
+        begin_s, usual_s = origin_s(container), 1 / fps(stream)
+        self._choice: ChoiceByPictures | ChoiceByPackets
+        if everything:
+            self._choice = ChoiceByPictures(self.decoder, times, stream, origin_s=begin_s, usual_s=usual_s)
+        else:
+            self._choice = ChoiceByPackets(
+                self.decoder, times, stream, origin_s=begin_s, usual_s=usual_s, in_the_middle=in_the_middle
+            )
 
     def feed(self, packet: Packet) -> None:
         """Take the next packet of the stream.

@@ -12,6 +12,7 @@ import numpy as np
 
 from trisent.errors import MediaError
 from trisent.i18n import t
+from trisent.media.choice import WrongPlaceError
 from trisent.media.container import (
     Clock,
     Decoder,
@@ -205,12 +206,19 @@ class SoundTrack:
 
     Args:
         utterances: in any order; none may be open-ended.
+        in_the_middle: the first packet is not the first of the file.
     """
 
     def __init__(
-        self, stream: av.AudioStream, utterances: Sequence[Utterance], *, origin_s: float, stated_s: float | None
+        self,
+        stream: av.AudioStream,
+        utterances: Sequence[Utterance],
+        *,
+        origin_s: float,
+        stated_s: float | None,
+        in_the_middle: bool = False,
     ) -> None:
-        self.index = stream.index
+        self.index, self._in_the_middle = stream.index, in_the_middle
         self._sound = SoundDecoder(stream, origin_s=origin_s, stated_s=stated_s)
         self._spans = [(_sample(u.start), _sample(u.end)) for u in utterances]
         self._by_end = sorted(range(len(utterances)), key=lambda i: self._spans[i][1], reverse=True)  # the next is last
@@ -230,12 +238,19 @@ class SoundTrack:
         return self._sound.decoder
 
     def feed(self, packet: Packet) -> None:
-        """Take the next packet of the stream."""
+        """Take the next packet of the stream.
+
+        Raises:
+            WrongPlaceError: the file has to be read from its beginning.
+        """
         if not self._stretches:
             return
         begin, end = self._stretches[-1]
         if not self._inside:
             time_s = self._sound.time_s(packet)
+            if self._in_the_middle and (time_s is None or time_s * SAMPLE_RATE_HZ >= begin):
+                raise WrongPlaceError
+            self._in_the_middle = False
             if time_s is None:  # without a clock, only the samples before it tell where it is
                 begin, end = 0, self._stretches[0][1]
                 self._stretches = [(begin, end)]
@@ -266,7 +281,13 @@ class SoundTrack:
         return self._ended or self._is_cut[i]
 
     def take(self, i: int) -> Floats | None:
-        """Return the sound of utterance `i` as far as it is here, once; None when it begins after the end."""
+        """Return the sound of utterance `i` as far as it is here, once; None when it begins after the end.
+
+        Raises:
+            WrongPlaceError: no packet came, so it may lie before the place that was gone to.
+        """
+        if self._in_the_middle:
+            raise WrongPlaceError
         if not self._is_cut[i]:
             self._cut_out(i)
         return self._cut.pop(i)
