@@ -14,12 +14,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `trisent ARGUMENTS` and return the exit code: 0 good, 1 failed, 2 wrong use, 130 after Ctrl-C."""
     words = _in_front(sys.argv[1:] if arguments is None else arguments)
     # Before anything else is imported: help texts are translated where they are written down.
-    set_language(_language(words))
+    set_language(language := _language(words))
     from trisent.cli.guard import INTERRUPTED, guarded
 
     def work() -> int:
         from trisent.cli.app import app
 
+        if language != "en" and ({"-h", "--help"}.intersection(words) or len(words) < 4):  # of groups, no words either
+            from trisent.cli.help import translate
+
+            translate()
         exit_code = int(app(words, prog_name="trisent", standalone_mode=False) or 0)
         if exit_code == INTERRUPTED:  # typer makes a number of Ctrl-C, without a word to the person
             raise KeyboardInterrupt

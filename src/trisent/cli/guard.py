@@ -59,7 +59,9 @@ def _explain(error: Exception) -> int:
     """Say what an error means to the person."""
     if isinstance(error, TrisentError):
         return _fail(t("error: {reason}", reason=error), error.exit_code)
-    if usage := _usage_message(error):
+    if (usage := _usage_message(error)) == "":  # no words: typer has shown the help instead
+        return 2
+    if usage is not None:
         return _fail(t("error: {reason} (see: {command} --help)", reason=usage, command=_command(error)), 2)
     if isinstance(error, ModuleNotFoundError):
         return _fail(
@@ -76,11 +78,11 @@ def _explain(error: Exception) -> int:
     return _fail(t(message, kind=type(error).__name__, reason=error), 1)
 
 
-def _usage_message(error: Exception) -> str:
-    """Return what the command line's parser complains of; "" for any other error."""
+def _usage_message(error: Exception) -> str | None:
+    """Return what the command line's parser complains of; None for any other error."""
     # typer brings its own copy of click, whose exceptions have no public name to import.
     is_usage = any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
-    return str(getattr(error, "message", "") or error) if is_usage else ""
+    return str(getattr(error, "message", "") or error) if is_usage else None
 
 
 def _command(error: Exception) -> str:
