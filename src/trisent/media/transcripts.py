@@ -17,6 +17,7 @@ _CUE_TIMES = re.compile(rf"^[ \t]*{_STAMP}[ \t]*-->[ \t]*{_STAMP}.*$", re.MULTIL
 _MARKUP = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.,]*>|\{\\[^}]*\}")
 _BREAK = re.compile(r"(?<=[.!?…])[\"')\]”’]*\s+|(?<=[。！？])(?![」』”’])\s*|(?<=[。！？][」』”’])\s*")
 _TEXT_FILES = {".txt", ".srt", ".vtt", ".ass", ".ssa", ".lrc", ".sbv", ".md", ".json", ".csv", ".doc", ".docx", ".pdf"}
+_OTHER_SUBTITLES = {".ass", ".ssa", ".lrc", ".sbv"}  # their times and styles would pass for words
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _BINARY = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd\ue000-\uf8ff]")
 _ROLLING_S = 0.05  # a cue that goes on within this time of the one before may repeat its last line
@@ -43,6 +44,8 @@ def read_transcript(text: str) -> list[Sentence]:
     except (OSError, ValueError):  # too long for a file name
         is_file = False
     if is_file:
+        if path.suffix.lower() in _OTHER_SUBTITLES:
+            raise UsageError(t("{path}: expected .txt, .srt or .vtt; save the subtitles as .srt", path=path))
         text = _read(path)
     elif _looks_like_a_path(text):
         raise UsageError(t("{path}: no such text file", path=path))

@@ -124,3 +124,10 @@ def test_words_are_no_name(text: str) -> None:
 def test_an_empty_text_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match="empty"):
         read(tmp_path, text, "a.txt")
+
+
+@pytest.mark.parametrize("name", ["talk.ass", "talk.SSA", "song.lrc", "talk.sbv"])
+def test_subtitles_of_another_kind_are_refused_and_not_judged_as_words(tmp_path: Path, name: str):
+    (tmp_path / name).write_text("[Script Info]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,Hello\n")
+    with pytest.raises(UsageError, match=r"expected \.txt, \.srt or \.vtt"):
+        read_transcript(str(tmp_path / name))
