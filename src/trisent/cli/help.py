@@ -25,8 +25,10 @@ def translate() -> None:
     }
     for name, word in words.items():
         setattr(rich_utils, name, word)
-    of_parameters: Any = rich_utils._get_parameter_help  # typer has no public names for them
-    of_commands: Any = rich_utils._make_command_help
+    of_parameters: Any = getattr(rich_utils, "_get_parameter_help", None)  # typer has no public names for them
+    of_commands: Any = getattr(rich_utils, "_make_command_help", None)
+    if of_parameters is None or of_commands is None:
+        return  # another typer, whose help is cut off where it was
 
     def parameter_help(*, param: Any, **others: Any) -> Columns:
         if getattr(param, "help", None) == _HELP:

@@ -137,11 +137,7 @@ def go_near(container: InputContainer, stream: av.AudioStream | av.VideoStream, 
         if not check_whole(path):
             return False
         container.seek(int((time_s - _EARLY_S + origin_s(container)) / stream.time_base), stream=stream)
-    except (
-        MediaError,
-        av.error.FFmpegError,
-        OverflowError,
-    ):  # whatever is wrong shows when it is read from its beginning
+    except (MediaError, av.error.FFmpegError, OverflowError):  # what is wrong shows when it is read from its beginning
         return False
     return True
 
