@@ -138,7 +138,7 @@ class Predictor:
 
         Raises:
             MediaError: the file cannot be read, or is cut off.
-            UsageError: `text` names a file that is not there.
+            UsageError: `text` names a file that is not there, or subtitles that all lie outside the video.
         """
         path = Path(video)
         given = read_transcript(text) if text is not None else None

@@ -1,11 +1,16 @@
 """When given sentences are said: by their own times, by the recognised words they match, or spread by length."""
 
+import logging
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from trisent.errors import UsageError
+from trisent.i18n import t
 from trisent.media.transcripts import Sentence
 from trisent.types import Utterance, Word
+
+_log = logging.getLogger(__name__)
 
 _Span = tuple[float, float]
 _LEAST_S = 0.02  # a character; less time than this for words that were not recognised is taken from their neighbours
@@ -14,23 +19,28 @@ _LEAST_S = 0.02  # a character; less time than this for words that were not reco
 def place(sentences: Sequence[Sentence], heard: Sequence[Word], duration_s: float) -> list[Utterance]:
     """Give every sentence its time.
 
-    Sentences with times keep them; what lies beyond the end of the video is left out. The others take the times of the
-    recognised words they match; what lies between matches is spread by length. With nothing recognised, the whole
-    duration is spread so.
+    Sentences with times keep them; what lies beyond the end of the video is left out, and told. The others take the
+    times of the recognised words they match; what lies between matches is spread by length. With nothing recognised,
+    the whole duration is spread so.
 
     Args:
         sentences: what was given.
         heard: what was recognised, for its times; may be empty.
         duration_s: length of the video.
 
+    Raises:
+        UsageError: all sentences have times, and none lies within the video.
+
     >>> [u.end for u in place([Sentence("Good."), Sentence("Bad?!")], [], 2.0)]
     [1.0, 2.0]
     """
     if all(s.start is not None and s.end is not None for s in sentences):
         timed = [(s.text, s.start or 0.0, min(s.end or 0.0, duration_s)) for s in sentences]
+        inside = [s for s in timed if s[2] > s[1]]
+        _tell_of_others(len(timed), len(inside), duration_s)
         return [
             Utterance(str(i), start, end, text, _spread(_tokens(text), start, end))
-            for i, (text, start, end) in enumerate(s for s in timed if s[2] > s[1])
+            for i, (text, start, end) in enumerate(inside)
         ]
     tokens = [_tokens(s.text) for s in sentences]
     times = iter(_match([word for words in tokens for word in words], heard, duration_s))
@@ -39,6 +49,18 @@ def place(sentences: Sequence[Sentence], heard: Sequence[Word], duration_s: floa
         words = tuple(Word(*next(times), word) for word in given)
         placed.append(Utterance(str(i), words[0].start, words[-1].end, sentence.text, words))
     return placed
+
+
+def _tell_of_others(given: int, inside: int, duration_s: float) -> None:
+    """Say how many subtitles have no time within the video; those of another video have none at all."""
+    if inside == given:
+        return
+    facts = {"count": given - inside, "n": given, "duration": f"{duration_s:.1f}"}
+    if not inside:
+        message = "none of the {n} subtitles has a time within the {duration} s of the file; do they belong to it?"
+        raise UsageError(t(message, **facts))
+    message = "{count} of {n} subtitles are left out: they begin after the end ({duration} s), or have no length"
+    _log.warning("%s", t(message, **facts))
 
 
 def _tokens(text: str) -> list[str]:

@@ -44,6 +44,7 @@ def listen(path: Path, recogniser: Callable[[], Recogniser], *, given: Sequence[
 
     Raises:
         MediaError: the file cannot be read, or is cut off.
+        UsageError: the given subtitles all lie outside the file.
     """
     info = probe(path)
     needs_words = not (given and all(s.start is not None for s in given))

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from trisent.errors import UsageError
 from trisent.media.alignment import place
 from trisent.media.transcripts import Sentence
 from trisent.types import Utterance, Word
@@ -78,7 +79,7 @@ def test_chinese_text_is_timed_by_the_character() -> None:
     assert cue.words[2].start == pytest.approx(2.0)
 
 
-def test_cues_keep_their_times_and_end_with_the_video() -> None:
+def test_cues_keep_their_times_and_end_with_the_video_and_others_are_told(caplog: pytest.LogCaptureFixture) -> None:
     cues = [
         Sentence("one", 0.5, 2.0),
         Sentence("two", 1.5, 9.0),
@@ -87,3 +88,9 @@ def test_cues_keep_their_times_and_end_with_the_video() -> None:
     ]
     placed = place(cues, HEARD, 6.0)
     assert [(u.text, u.start, u.end) for u in placed] == [("one", 0.5, 2.0), ("two", 1.5, 6.0)]
+    assert "2 of 4 subtitles are left out" in caplog.text
+
+
+def test_the_subtitles_of_another_video_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"none of the 2 subtitles has a time within the 6\.0 s of the file"):
+        place([Sentence("one", 6.5, 7.0), Sentence("two", 8.0, 9.0)], HEARD, 6.0)
