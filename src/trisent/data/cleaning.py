@@ -167,7 +167,8 @@ class Cleaning:
 
         What comes out is no longer what an extractor gives: `preset` goes, and the provenance says so.
         """
-        features = {m: s for m, s in dataset.features.items() if m not in self.emptied}
+        emptied = self.emptied
+        features = {m: s for m, s in dataset.features.items() if m not in emptied}
         cleaned = {m: self._sequences(s, m) for m, s in features.items()}
         notes = [*dataset.notes, *self.summary()]
         for modality, before in features.items():
@@ -180,7 +181,7 @@ class Cleaning:
         provenance = {
             m: replace(p, preprocessing=f"{p.preprocessing}; cleaned") if self._changes(m) else p
             for m, p in dataset.provenance.items()
-            if m not in self.emptied
+            if m not in emptied
         }
         return replace(dataset, features=cleaned, provenance=provenance, preset=None, notes=tuple(notes))
 
@@ -265,7 +266,7 @@ def fit_cleaning(dataset: Dataset, options: CleaningOptions = CleaningOptions())
         message = "{name} has no train split, and cleaning is fitted on it alone. To make one: trisent data split"
         raise DataError(t(message, name=dataset.name))
     cleaning = Cleaning(options, {m: _fit(s, train, options) for m, s in dataset.features.items()})
-    if cleaning.emptied and cleaning.emptied == dataset.features.keys():
+    if dataset.features and cleaning.emptied == dataset.features.keys():
         modality, columns = next(iter(cleaning.columns.items()))
         message = "{modality}: cleaning would leave out all {width} columns. Look at the data: trisent data audit"
         raise DataError(t(message, modality=modality, width=columns.width))

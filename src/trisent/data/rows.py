@@ -113,7 +113,7 @@ def assemble(
         label: numbers(column) for label, column in LABEL_COLUMNS.items() if column in there or label == SENTIMENT
     }
     scale = _scale_of(labels)
-    guessed = (t("labels are multiples of 0.2 from -1 to 1: taken for those of CH-SIMS"),)
+    guessed = scale == SIMS_SCALE and not _alone(labels)
     spans = np.stack([numbers("start", _time), numbers("end", _time)], axis=1)
     return Dataset(
         name=name,
@@ -126,7 +126,7 @@ def assemble(
         videos=tuple(row.video for row in good.values()),
         spans=spans,
         scale=scale,
-        notes=(*notes, *(guessed if scale == SIMS_SCALE and not _alone(labels) else ()), *wrong.notes(name)),
+        notes=(*notes, *([guessed_sims()] if guessed else []), *wrong.notes(name)),
     )
 
 
@@ -147,6 +147,11 @@ def _scale_of(labels: Mapping[str, Floats]) -> tuple[float, float]:
     sentiment = labels[SENTIMENT]
     small = not (np.abs(sentiment[np.isfinite(sentiment)]) > 1).any()
     return SIMS_SCALE if (_alone(labels) and small) or like_sims(sentiment) else (SENTIMENT_MIN, SENTIMENT_MAX)
+
+
+def guessed_sims() -> str:
+    """Say that nothing but the labels' values tells their scale."""
+    return t("labels are multiples of 0.2 from -1 to 1: taken for those of CH-SIMS")
 
 
 def _alone(labels: Mapping[str, Floats]) -> bool:

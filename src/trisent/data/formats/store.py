@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from trisent.data.dataset import SENTIMENT, Dataset, Sequences
 from trisent.data.provenance import preset_of
 from trisent.data.resplit import video_in
+from trisent.data.rows import guessed_sims
 from trisent.errors import DataError
 from trisent.evaluation.classes import SIMS_SCALE, like_sims
 from trisent.features.index import WORDS
@@ -58,7 +59,7 @@ def read(path: Path) -> Dataset:
     notes = [t("the times of words stay in the store")] if words else []
     scale = SIMS_SCALE if like_sims(store.labels) else (SENTIMENT_MIN, SENTIMENT_MAX)
     if scale == SIMS_SCALE:
-        notes.append(t("labels are multiples of 0.2 from -1 to 1: taken for those of CH-SIMS"))
+        notes.append(guessed_sims())
     provenance = {m: p for m, p in store.provenance.items() if p != _UNKNOWN}
     return Dataset(
         name=path.resolve().name,
