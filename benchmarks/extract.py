@@ -27,8 +27,8 @@ from typing import IO, Any
 
 from extract_material import ROOT, Material, make_material
 from extract_report import PACKAGES, Row, Work, count_work, print_table
-from extract_sides import GPU_TIMES, WORKLOADS, available_cores, serve, sides_of
-from machine import machine, some_of
+from extract_sides import GPU_TIMES, WORKLOADS, serve, sides_of
+from machine import available_cores, machine, some_of
 
 A_JOB = 16  # utterances: so every worker gets the same when there are as many jobs as workers
 

@@ -20,7 +20,7 @@ import extract_naive as naive
 import numpy as np
 from extract_material import Material
 from extract_naive import FPS, Rows, Run, no_rows
-from machine import peak_memory_mb
+from machine import available_cores, peak_memory_mb
 
 WORKLOADS = ("text", "audio", "video", "decode", "endtoend")
 GPU_TIMES = 40  # a GPU does a round of the CPU's in no time
@@ -193,11 +193,6 @@ def fast_precision() -> str:
     from trisent.compute import native_bf16
 
     return "bf16" if native_bf16(torch.device("cpu")) else "fp32"
-
-
-def available_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # --- one process ------------------------------------------------------------------------------------------------------

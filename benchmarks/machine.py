@@ -32,6 +32,11 @@ def machine(*packages: str) -> str:
     return f"{os.cpu_count()} cores ({model}; {', '.join(able)}), {platform.system()}{load}; {', '.join(found)}"
 
 
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def some_of(names: Sequence[str]) -> Callable[[str], list[str]]:
     """Make a reader of an option that names some of these, with commas between."""
 

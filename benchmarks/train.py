@@ -1,6 +1,6 @@
 """Compare trisent's training with the field's usual loop, a DataLoader over a Dataset that returns a dict of tensors.
 
-    python benchmarks/train.py                    # about ten minutes on one core, 3 GB of memory, prints Markdown
+    python benchmarks/train.py                    # half an hour on two cores, 3 GB of memory, prints Markdown
     python benchmarks/train.py --only mlp --batch-sizes 64,128
     python benchmarks/train.py --quick            # toy sizes: shows only that it runs
 
@@ -13,8 +13,9 @@ Data are random numbers in memory, float32. Both sides train the same model with
 of the same size; the usual loop is that of MMSA: `torch.Tensor(features[i])` an utterance, the collation of torch, the
 loss read every step.
 Every measurement is a process of its own, in turn, with `--threads` threads. After a first epoch that does not count it
-measures `--epochs` more, and beside them what the machine can do: copies of memory, for loading, and products of
-matrices in the precision of the row, for training. "Fraction" is of that. A processor without bf16 has no such row.
+measures `--epochs` more, and beside them what the machine can do with as many threads: copies of memory (by one), for
+loading, and products of matrices in the precision of the row, for training. "Fraction" is of that. A processor without
+bf16 has no such row.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import load, machine, peak_memory_mb  # beside this file
+from data import load  # beside this file
+from machine import available_cores, machine, peak_memory_mb, some_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -302,15 +304,6 @@ def compare(subject: str, sizes: Sizes, *, rounds: int) -> dict[str, dict[str, f
     return middle
 
 
-def subjects(text: str) -> list[str]:
-    """Read the value of --only."""
-    chosen = text.split(",")
-    if unknown := set(chosen) - set(SUBJECTS):
-        msg = f"{', '.join(sorted(unknown))}: not among {', '.join(SUBJECTS)}"
-        raise argparse.ArgumentTypeError(msg)
-    return chosen
-
-
 def numbers(text: str) -> list[int]:
     """Read the value of --batch-sizes."""
     return [int(part) for part in text.split(",")]
@@ -320,13 +313,15 @@ def main() -> None:
     """Read the command line."""
     usual = Sizes()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=subjects, default=list(SUBJECTS), help=f"some of {','.join(SUBJECTS)}")
+    parser.add_argument(
+        "--only", type=some_of(tuple(SUBJECTS)), default=list(SUBJECTS), help=f"some of {','.join(SUBJECTS)}"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="of each row; the median counts")
     parser.add_argument("--pooled", type=int, default=usual.pooled, help="utterances of one step")
     parser.add_argument("--sequences", type=int, default=usual.sequences, help="utterances of 50 steps")
     parser.add_argument("--batch-sizes", type=numbers, default=[usual.batch_size, 256], help="one after the other")
     parser.add_argument("--epochs", type=int, default=usual.epochs, help="that count")
-    parser.add_argument("--threads", type=int, default=usual.threads)
+    parser.add_argument("--threads", type=int, default=available_cores(), help="of each process; by default one a core")
     parser.add_argument("--json", type=Path, help="also write the medians to this file")
     parser.add_argument("--quick", action="store_true", help="toy sizes, one round")
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
