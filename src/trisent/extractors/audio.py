@@ -1,6 +1,7 @@
 """Audio features from wav2vec 2.0 and its relatives: one row every 20 ms."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from trisent.extractors.runners import Compute, Examples, Runner, choose_compute
 from trisent.extractors.speech_front import SpeechFront, fold_weight_norm
 from trisent.i18n import t
 from trisent.types import SAMPLE_RATE_HZ, Features, Floats, OnProgress, Provenance, no_progress
-from trisent.weights import ensure
+from trisent.weights import digest_with, ensure
 
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio")
 WINDOW_S = 30.0  # attention grows with the square of the length: longer utterances go in windows
@@ -62,7 +63,7 @@ class Wav2VecAudioExtractor:
             transformers().AutoModel, weights, model_types=MODEL_TYPES, optional=("masked_spec_embed",)
         )
         prepare = transformers().Wav2Vec2FeatureExtractor
-        self._prepare = load_preprocessing(prepare, weights, files="preprocessor_config.json")
+        self._prepare = load_preprocessing(prepare, weights, files=("preprocessor_config.json",), accepted=_try)
         if self._prepare.sampling_rate != SAMPLE_RATE_HZ:
             message = "{folder}: wants sound at {rate} Hz, trisent decodes to 16000 Hz; take a 16 kHz checkpoint"
             raise WeightsError(t(message, folder=weights.folder, rate=self._prepare.sampling_rate))
@@ -77,7 +78,8 @@ class Wav2VecAudioExtractor:
         for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
             self._field = (self._field - 1) * stride + kernel
         norm = "zero mean, unit variance" if self._prepare.do_normalize else "as recorded"
-        self.provenance = Provenance("wav2vec", weights.name, weights.digest, chosen, f"mono 16 kHz, {norm}")
+        digest = digest_with(weights, "config.json")
+        self.provenance = Provenance("wav2vec", weights.name, digest, chosen, f"mono 16 kHz, {norm}")
 
     def extract(self, batch: Sequence[Floats]) -> list[Features]:
         """Listen to waveforms, float32 mono 16 kHz.
@@ -112,6 +114,20 @@ class Wav2VecAudioExtractor:
         values = [np.zeros((0, self.dim), np.float32), *(output.cpu().numpy() for output in outputs)]
         times = (self._field / 2 + np.arange(rows) * self._hop) / SAMPLE_RATE_HZ
         return Features(np.concatenate(values), times.astype(np.float32), np.ones(rows, np.bool_))
+
+
+def _try(prepare: Any) -> None:  # Any: of transformers
+    """Refuse settings that transformers takes without a look, and then understands in its own way.
+
+    Raises:
+        TypeError: one is not of its kind.
+    """
+    for name, value, kind in (
+        ("sampling_rate", prepare.sampling_rate, int),
+        ("do_normalize", prepare.do_normalize, bool),
+    ):
+        if type(value) is not kind:
+            raise TypeError(t("{name} is {value!r}, expected {kind}", name=name, value=value, kind=kind.__name__))
 
 
 class _Network(nn.Module):

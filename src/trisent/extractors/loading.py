@@ -1,6 +1,6 @@
 """Load a transformers encoder, or plain tensors, from a folder: strictly, offline, and picking layers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trisent.errors import WeightsError, one_line
 from trisent.extractors.backend import transformers
-from trisent.extractors.declared import read_json
+from trisent.extractors.declared import read_json, refuse_mark
 from trisent.i18n import t
 from trisent.weights import Weights
 
@@ -68,23 +68,32 @@ def load_encoder(
     return model.float().eval()
 
 
-def load_preprocessing(preprocessing_class: Any, weights: Weights, *, files: str) -> Any:  # Any: of transformers
+def load_preprocessing(
+    preprocessing_class: Any, weights: Weights, *, files: Sequence[str], accepted: Callable[[Any], object]
+) -> Any:  # Any: of transformers
     """Load what stands before the encoder, a tokenizer or a feature extractor, from the folder of `weights`.
 
     Args:
         preprocessing_class: a transformers class.
         weights: where.
-        files: the files it is made from, for the person to look at.
+        files: the files it may be made from.
+        accepted: tries it out; what it raises is said of the files.
 
     Raises:
         WeightsError: the files are missing or broken.
     """
+    for name in files:
+        refuse_mark(weights.folder / name)
     try:
         with quiet_transformers():
-            return preprocessing_class.from_pretrained(str(weights.folder), local_files_only=True)
+            made = preprocessing_class.from_pretrained(str(weights.folder), local_files_only=True)
+        accepted(made)
+        return made
     except Exception as error:  # OSError, ValueError, TypeError, and plain Exception from the tokenizers library
         message = "{folder}: {files} missing or broken ({reason}); copy the file from the page of the model"
-        raise WeightsError(t(message, folder=weights.folder, files=files, reason=one_line(error))) from error
+        there = [name for name in files if (weights.folder / name).is_file()] or files
+        told = {"files": ", ".join(there), "reason": one_line(error)}
+        raise WeightsError(t(message, folder=weights.folder, **told)) from error
 
 
 def _safe(file: Path) -> bool:

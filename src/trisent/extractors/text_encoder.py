@@ -2,19 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from trisent.errors import WeightsError, one_line
+from trisent.errors import WeightsError
 from trisent.extractors.backend import transformers
 from trisent.extractors.loading import Encoder, Layers, chosen_layers, drop_above, load_encoder, load_preprocessing
 from trisent.i18n import t
 from trisent.types import OnProgress, Provenance, no_progress
-from trisent.weights import Weights, ensure
+from trisent.weights import Weights, digest_with, ensure
 
 # Families built like BERT; the position of a window's first piece lies behind the padding's in some of them.
 _FROM_ZERO = ("bert", "electra")
 _BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert", "data2vec-text")
 MODEL_TYPES = _FROM_ZERO + _BEHIND_PADDING
+_TOKENIZER_FILES = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +61,8 @@ class TextEncoder:
         case = "lower case" if getattr(self.tokenizer, "do_lower_case", True) else "case kept"
         pieces = f"WordPiece, {case}" if family in _FROM_ZERO else f"the pieces of {family}"
         how = f"{pieces}, windows of {self.window}"
-        return Provenance("bert", self.weights.name, self.weights.digest, self.layers, how)
+        digest = digest_with(self.weights, "config.json", *_TOKENIZER_FILES)
+        return Provenance("bert", self.weights.name, digest, self.layers, how)
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], *, window: int) -> Any:  # both of transformers
@@ -73,9 +86,9 @@ def load_text_encoder(name: str, *, layers: Layers, on_progress: OnProgress = no
     weights = ensure(name, on_progress=on_progress)
     # The pooler (a tanh layer for next-sentence prediction) is not used, and some checkpoints lack it.
     model = load_encoder(transformers().AutoModel, weights, model_types=MODEL_TYPES, optional=("pooler.",))
-    files = "vocab.txt, tokenizer_config.json, tokenizer.json"
-    tokenizer = load_preprocessing(transformers().AutoTokenizer, weights, files=files)
-    _refuse_without_vocabulary(tokenizer, weights)
+    tokenizer = load_preprocessing(
+        transformers().AutoTokenizer, weights, files=_TOKENIZER_FILES, accepted=partial(_try, folder=weights.folder)
+    )
     config = model.config
     if len(tokenizer) > config.vocab_size:
         message = "{folder}: its vocabulary has {words} pieces, its network knows {rows}; they are of two models"
@@ -87,18 +100,14 @@ def load_text_encoder(name: str, *, layers: Layers, on_progress: OnProgress = no
     return TextEncoder(weights, model, tokenizer, chosen, first, int(config.max_position_embeddings) - first)
 
 
-def _refuse_without_vocabulary(tokenizer: Any, weights: Weights) -> None:  # Any: of transformers
+def _try(tokenizer: Any, *, folder: Path) -> None:  # Any: of transformers
     """Refuse a tokenizer that transformers made up because its files are not there: to it every word is unknown.
 
     Raises:
-        WeightsError: there is no vocabulary, or it is none.
+        ValueError: there is no vocabulary.
+        Exception: of the tokenizers library: it is none.
     """
     names = sorted(set(tokenizer.vocab_files_names.values()))
-    if not any((weights.folder / name).is_file() and (weights.folder / name).stat().st_size for name in names):
-        message = "{folder}: holds no vocabulary, one of {names}; copy the file from the page of the model"
-        raise WeightsError(t(message, folder=weights.folder, names=", ".join(names)))
-    try:
-        tokenizer("\u16a0")  # a rune, in hardly any vocabulary: needs the piece that stands for the unknown
-    except Exception as error:  # the tokenizers library raises plain Exception
-        message = "{folder}: {files} missing or broken ({reason}); copy the file from the page of the model"
-        raise WeightsError(t(message, folder=weights.folder, files=", ".join(names), reason=one_line(error))) from error
+    if not any((folder / name).is_file() and (folder / name).stat().st_size for name in names):
+        raise ValueError(t("there is no vocabulary, one of {names}", names=", ".join(names)))
+    tokenizer("\u16a0")  # a rune, in hardly any vocabulary: needs the piece that stands for the unknown

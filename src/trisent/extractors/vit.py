@@ -18,7 +18,7 @@ from trisent.extractors.runners import choose_compute, make_runner
 from trisent.extractors.vision import Look, Picture, encode, features, normalised
 from trisent.i18n import t
 from trisent.types import Features, Frames, OnProgress, Provenance, no_progress
-from trisent.weights import Weights, ensure
+from trisent.weights import Weights, digest_with, ensure
 
 # model_type -> transformers' class; a CLIP checkpoint holds a text encoder too, which is left out
 _CLASSES = {"clip": "CLIPVisionModel", "clip_vision_model": "CLIPVisionModel", "dinov2": "Dinov2Model"}
@@ -78,7 +78,8 @@ class ViTVideoExtractor:
         self.device, self.precision, self.backend = compute.device, self._run.precision, self._run.backend
         self.dim = int(model.config.hidden_size) * len(chosen)
         preprocessing = f"{self._look.words}, {self._prepare}, class token"
-        self.provenance = Provenance("vit", weights.name, weights.digest, chosen, preprocessing)
+        digest = digest_with(weights, "config.json")
+        self.provenance = Provenance("vit", weights.name, digest, chosen, preprocessing)
 
     def extract(self, batch: Sequence[Frames]) -> list[Features]:
         """Look at frames; for each utterance features [frames, dim] at the frames' times."""

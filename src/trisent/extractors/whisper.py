@@ -12,7 +12,7 @@ from trisent.extractors.ctranslate2 import read_encoder
 from trisent.extractors.loading import Encoder, Layers, chosen_layers, drop_above, load_encoder
 from trisent.extractors.runners import choose_compute, make_runner
 from trisent.types import SAMPLE_RATE_HZ, Features, Floats, OnProgress, Provenance, no_progress
-from trisent.weights import Weights, ensure
+from trisent.weights import Weights, digest_with, ensure
 
 WINDOW_S = 30  # what Whisper was trained on; shorter sound is followed by silence
 _HOP = 320  # samples a row: mel frames every 160, halved by the second convolution
@@ -67,8 +67,9 @@ class WhisperAudioExtractor:
         self.device, self.precision, self.backend = compute.device, self._run.precision, self._run.backend
         self._windows = _WINDOWS_ON_GPU if compute.device.type == "cuda" else _WINDOWS_A_BATCH
         self.dim = int(config.d_model) * len(chosen)
+        digest = weights.digest if _is_ctranslate2(weights) else digest_with(weights, "config.json")
         self.provenance = Provenance(
-            "whisper", weights.name, weights.digest, chosen, "log-mel, mono 16 kHz, padded with silence to 30 s"
+            "whisper", weights.name, digest, chosen, "log-mel, mono 16 kHz, padded with silence to 30 s"
         )
 
     def extract(self, batch: Sequence[Floats]) -> list[Features]:
@@ -112,6 +113,11 @@ class _Network(nn.Module):
 
 def _load(weights: Weights) -> Encoder:
     """Load the encoder, from CTranslate2's model.bin or from transformers' own files."""
-    if weights.file.name == "model.bin":
+    if _is_ctranslate2(weights):
         return read_encoder(weights.file)
     return load_encoder(transformers().WhisperModel, weights, model_types=("whisper",)).get_encoder()
+
+
+def _is_ctranslate2(weights: Weights) -> bool:
+    """Say whether the file describes its network itself, as CTranslate2's does: nothing beside it is read."""
+    return weights.file.name == "model.bin"

@@ -92,7 +92,7 @@ class FineTuned(nn.Module):
         self.encoder = add_adapters(encoder.model, rank=how.rank) if how.method == "lora" else encoder.model
         self.inner = inner
         self.dims: dict[Modality, int] = dict(inner.dims)  # type: ignore[arg-type]  # nn.Module types it as a tensor
-        self.config: dict[str, Any] = {**inner.config, "finetune": asdict(how), "encoder": encoder.weights.digest}
+        self.config: dict[str, Any] = {**inner.config, "finetune": asdict(how), "encoder": encoder.provenance.digest}
         self._layers, self._window, self._lr = encoder.layers, encoder.window, how.lr or METHODS[how.method]
 
     @property

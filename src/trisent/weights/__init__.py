@@ -6,6 +6,7 @@ from trisent.weights.delivery import ensure, pull, verify
 from trisent.weights.doctor import doctor
 from trisent.weights.export import Exported, export
 from trisent.weights.find import find
+from trisent.weights.identity import digest_with
 from trisent.weights.placed import Weights
 from trisent.weights.plan import plan
 from trisent.weights.planned import Plan
@@ -24,6 +25,7 @@ __all__ = [
     "Weights",
     "Whereabouts",
     "adopt",
+    "digest_with",
     "doctor",
     "ensure",
     "entries",

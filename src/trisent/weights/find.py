@@ -11,7 +11,7 @@ from trisent.i18n import t
 from trisent.weights.catalog import Entry, File, by_digest, hub_id, known, listed
 from trisent.weights.catalog import entry as catalogued_entry
 from trisent.weights.digests import digest_like, sha256
-from trisent.weights.placed import Weights, use_placed, weights_files
+from trisent.weights.placed import Weights, absent_parts, together, use_placed, weights_files
 from trisent.weights.places import both_repo_folders, models_folders, own_cache, repo_folder, torch_checkpoints
 
 logger = logging.getLogger(__name__)
@@ -129,13 +129,19 @@ def _existing_folder(wanted: str | Path) -> Path | None:
 
 def _find_uncatalogued(repo: str) -> Weights | None:
     for snapshot in snapshots(repo_folder(repo), ""):
-        if (files := weights_files(snapshot, None)) and (snapshot / "config.json").is_file():
-            digest = sha256(files[0])
-            recognised = by_digest(digest)
+        if files := complete_uncatalogued(snapshot):
+            digests = {file.name: sha256(file) for file in files}
+            recognised = by_digest(digests[files[0].name])
             described = recognised or listed(repo)
             licence = described.licence if described else t("unknown")
-            return Weights(repo, snapshot, files[0], digest, pinned=recognised is not None, licence=licence)
+            return Weights(repo, snapshot, files[0], together(digests), pinned=recognised is not None, licence=licence)
     return None
+
+
+def complete_uncatalogued(snapshot: Path) -> list[Path]:
+    """List the weights files of a repository outside the catalog; empty when something is missing that is needed."""
+    files = weights_files(snapshot, None)
+    return [] if absent_parts(files) or not (snapshot / "config.json").is_file() else files
 
 
 def snapshots(repo: Path, revision: str) -> list[Path]:

@@ -1,6 +1,10 @@
 """Weights in a folder that a person placed or trained: used as they are, refused only when they cannot work."""
 
+import hashlib
+import json
 import logging
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +16,10 @@ from trisent.weights.digests import sha256
 logger = logging.getLogger(__name__)
 
 _USUAL_NAMES = ("model.safetensors", "pytorch_model.bin", "model.bin")
+_INDEX = (
+    ".index.json"  # behind the name of a file that was too large and was cut up: says which tensor is in which part
+)
+_PART = re.compile(r"(.+)-\d+-of-\d+(\.\w+)")
 _SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".hdf5", ".h5")
 # What a training run leaves beside its weights.
 _NOT_WEIGHTS = ("training_args", "optimizer", "scheduler", "rng_state")
@@ -23,7 +31,8 @@ _LFS_POINTER = b"version https://git-lfs"
 class Weights:
     """Weights that are here: `folder` holds all their files, `file` is the main one with the numbers.
 
-    `digest` is the sha256 of `file`; `pinned` says that the weights are the catalog's bytes.
+    `digest` is the sha256 of `file`; where the numbers are in several files that no catalog vouches for, of all of
+    them (`together`). `pinned` says that the weights are the catalog's bytes.
     """
 
     name: str
@@ -51,21 +60,35 @@ def use_placed(folder: Path, entry: Entry | None) -> Weights:
         raise WeightsError(msg)
     for file in files:
         _refuse_pointer(file)
-    digests = [sha256(file) for file in files]
-    entry = entry or by_digest(digests[0])
-    pinned = entry is not None and set(digests) <= {file.sha256 for file in entry.weights}
+    digests = {file.name: sha256(file) for file in files}
+    entry = entry or by_digest(digests[files[0].name])
+    pinned = entry is not None and set(digests.values()) <= {file.sha256 for file in entry.weights}
     # The text encoder of a bundle learnt with it: that the catalog does not know it goes without saying.
-    if not pinned and not (folder.parent / "bundle.json").is_file():
+    if not pinned and not is_of_a_bundle(folder):
         logger.warning("the weights in %s are not the catalog's; they are used as they are", folder)
     name = folder.resolve().name if entry is None else entry.name
     licence = entry.licence if entry is not None and pinned else t("unknown")
-    return Weights(name, folder, files[0], digests[0], pinned=pinned, licence=licence)
+    digest = digests[files[0].name] if pinned else together(digests)
+    return Weights(name, folder, files[0], digest, pinned=pinned, licence=licence)
+
+
+def is_of_a_bundle(folder: Path) -> bool:
+    """Say whether `folder` is part of a trained bundle, which names the digest of each of its files itself."""
+    return (folder.parent / "bundle.json").is_file()
+
+
+def together(digests: Mapping[str, str]) -> str:
+    """Make one digest of those of several files, by name; a single one stays what it is."""
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()).hexdigest()
 
 
 def weights_files(folder: Path, entry: Entry | None) -> list[Path]:
     """List the files with the numbers in `folder`, the main one first; empty when there is none.
 
-    The order is transformers' own: it reads model.safetensors when both that and a .bin are there.
+    The order is transformers' own: it reads model.safetensors when both that and a .bin are there, and of each the
+    whole one before the parts. Behind the parts comes the index that puts them together.
     """
     if not folder.is_dir():
         return []
@@ -76,12 +99,31 @@ def weights_files(folder: Path, entry: Entry | None) -> list[Path]:
     for name in (_USUAL_NAMES[0], *catalogued, *_USUAL_NAMES):
         if (folder / name).is_file():
             return [folder / name]
+        if here := [part for part in _parts(folder / f"{name}{_INDEX}") if part.is_file()]:
+            return [*here, folder / f"{name}{_INDEX}"]
     by_suffix = [
         path
         for path in sorted(folder.iterdir())
         if path.suffix in _SUFFIXES and not path.name.startswith((*_NOT_WEIGHTS, ".")) and path.is_file()
     ]
     return sorted(by_suffix, key=lambda path: _SUFFIXES.index(path.suffix))[:1]
+
+
+def absent_parts(files: list[Path]) -> list[str]:
+    """Name what an index among `files` says there is, and is not there."""
+    return [part.name for file in files for part in _parts(file) if not part.is_file()]
+
+
+def _parts(index: Path) -> list[Path]:
+    """List the files that an index names; none when it is no index, or is not there."""
+    if not index.name.endswith(_INDEX) or not index.is_file():
+        return []
+    try:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return [index.parent / name for name in sorted({str(name) for name in names})]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = t("{path}: does not say which file a tensor is in; fetch it again", path=index)
+        raise WeightsError(msg) from error
 
 
 def expected_files(entry: Entry | None) -> list[str]:
@@ -99,6 +141,9 @@ def _missing(folder: Path, files: list[Path], entry: Entry | None) -> list[str]:
         missing += [part.path for part in parts if folder / part.path not in files]
     elif not files:
         missing.append(_either([f.path for f in entry.choices(parts[0])] if entry else _USUAL_NAMES[:2]))
+    missing += absent_parts(files)
+    if files and (part := _PART.fullmatch(files[0].name)) and not files[-1].name.endswith(_INDEX):
+        missing.append(f"{part[1]}{part[2]}{_INDEX}")
     wants_config = "config.json" in names if entry else not files or files[0].suffix in _NEEDS_CONFIG
     if wants_config and not (folder / "config.json").is_file():
         missing.append("config.json")

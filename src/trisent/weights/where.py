@@ -11,7 +11,15 @@ from trisent.errors import WeightsError
 from trisent.i18n import t
 from trisent.weights.catalog import Entry, entries
 from trisent.weights.digests import digest_like
-from trisent.weights.find import cache_folders, complete, intact_blob, matches, named_entry, snapshots
+from trisent.weights.find import (
+    cache_folders,
+    complete,
+    complete_uncatalogued,
+    intact_blob,
+    matches,
+    named_entry,
+    snapshots,
+)
 from trisent.weights.first_use import remembered
 from trisent.weights.placed import use_placed, weights_files
 from trisent.weights.places import both_repo_folders, models_folders, own_cache, torch_checkpoints
@@ -74,9 +82,9 @@ def _whereabouts(wanted: Entry) -> Whereabouts:
 
 def _hand_placed(wanted: Entry, folder: Path) -> Place:
     known = None if wanted.unpinned else wanted
-    if not weights_files(folder, known):
-        return Place("models", folder, "absent")
     try:
+        if not weights_files(folder, known):
+            return Place("models", folder, "absent")
         with _quiet("trisent.weights.placed"):
             found = use_placed(folder, known)
     except WeightsError as error:
@@ -131,7 +139,7 @@ def _first_use(wanted: Entry) -> list[Place]:
     """Look at the snapshots of a repository that the catalog does not pin."""
     places: list[Place] = []
     for folder in snapshots(both_repo_folders(wanted.repo)[0], ""):
-        if not (weights_files(folder, None) and (folder / "config.json").is_file()):
+        if not complete_uncatalogued(folder):
             places.append(Place("hub cache", folder, "incomplete", t("lacks weights or config.json")))
             continue
         wrong = [

@@ -117,7 +117,22 @@ def test_a_checkpoint_for_another_rate_is_refused():
     assert "wants sound at 8000 Hz" in refused()
 
 
-@pytest.mark.parametrize("document", [None, "<html>"])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"sampling_rate": "16000"}, "sampling_rate is '16000', expected int"),
+        ({"sampling_rate": None}, "sampling_rate is None, expected int"),
+        ({"do_normalize": "false"}, "do_normalize is 'false', expected bool"),
+    ],
+)
+def test_a_setting_of_another_kind_is_named_and_not_understood_in_some_way(said: dict[str, object], told: str):
+    tiny.wav2vec(FOLDER)
+    path = FOLDER / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | said))
+    assert f"preprocessor_config.json missing or broken ({told})" in refused()
+
+
+@pytest.mark.parametrize("document", [None, "<html>", "\ufeff{}"])
 def test_a_missing_or_broken_preprocessor_config_is_refused(document: str | None):
     tiny.wav2vec(FOLDER)
     path = FOLDER / "preprocessor_config.json"

@@ -1,6 +1,7 @@
 """BERT features against transformers' own forward of the network the checkpoint was saved from."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,23 @@ def test_half_precision_weights_are_used_in_full_precision():
 def test_a_broken_tokenizer_is_refused_in_one_line(file: str, content: str):
     tiny.bert(FOLDER)
     (FOLDER / file).write_text(content)
-    assert "vocab.txt, tokenizer_config.json, tokenizer.json missing or broken" in refused()
+    assert re.search(rf"bert-base-uncased: [^(]*{file}[^(]* missing or broken \(", refused())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("file", ["vocab.txt", "tokenizer_config.json", "config.json"])
+def test_a_file_saved_with_a_byte_order_mark_is_refused_with_the_way_to_save_it(file: str, encoding: str):
+    tiny.bert(FOLDER)
+    (FOLDER / file).write_text((FOLDER / file).read_text(encoding="utf-8"), encoding=encoding)
+    assert f"{file}: begins with a byte order mark" in refused()
+
+
+def test_a_vocabulary_with_the_line_ends_of_windows_is_the_same():
+    tiny.bert(FOLDER)
+    [expected] = BERTTextExtractor(str(FOLDER)).extract(["i love the good film"])
+    (FOLDER / "vocab.txt").write_text("\r\n".join(tiny.VOCABULARY) + "\r\n", encoding="utf-8", newline="")
+    [features] = BERTTextExtractor(str(FOLDER)).extract(["i love the good film"])
+    np.testing.assert_array_equal(features.values, expected.values)
 
 
 @pytest.mark.parametrize("content", [None, "", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"])
