@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trisent.errors import TrisentError, one_line
+from trisent.errors import TrisentError, UsageError, one_line
 from trisent.extractors.loading import quiet_transformers
 from trisent.extractors.runners import Compute, Inputs, missing_package
 from trisent.i18n import t
@@ -26,12 +26,14 @@ def prepare(
     """Convert and compile the network for as many threads as torch may use.
 
     Raises:
+        UsageError: the processor does not have the precision: it is a hint to OpenVINO, which goes on in float32.
         TrisentError: OpenVINO (for int8 also NNCF) is not installed, or cannot convert this network.
     """
     with _quietly():
         try:
             openvino: Any = importlib.import_module("openvino")
-
+            if compute.precision == "bf16" and "BF16" not in _abilities(openvino):
+                raise UsageError(t("OpenVINO has no bf16 on this processor; say --precision fp32 or auto"))
             model = _converted(openvino, network, example, dynamic)
             if compute.precision == "int8":
                 usual = logging.getLoggerClass()
@@ -42,6 +44,8 @@ def prepare(
                 model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
         except ImportError as error:
             raise missing_package(error, extra="openvino") from error
+        except UsageError:
+            raise
         except Exception as error:  # the converter raises what it likes
             message = "OpenVINO cannot convert this network ({reason}); say --backend torch"
             raise TrisentError(t(message, reason=one_line(error))) from error
@@ -59,6 +63,11 @@ def prepare(
         return torch.from_numpy(request.infer(arrays, share_inputs=True)[0])
 
     return run
+
+
+def _abilities(openvino: Any) -> list[str]:
+    abilities: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return abilities
 
 
 def _converted(openvino: Any, network: nn.Module, example: Inputs, dynamic: Sequence[Mapping[int, str]]) -> Any:

@@ -134,6 +134,20 @@ def test_int8_is_openvinos_business_and_auto_is_torch():
     assert choose_compute(backend="onnx").precision == "fp32"
 
 
+@needs_openvino
+def test_openvino_either_computes_in_bf16_or_says_that_it_cannot():
+    def texts(precision: str) -> np.ndarray:
+        return BERTTextExtractor("bert", backend="openvino", precision=precision).extract(TEXTS[:1])[0].values
+
+    tiny.bert(Path("bert"))
+    core = importlib.import_module("openvino").Core()
+    if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert np.abs(texts("bf16") - texts("fp32")).max() > 1e-4  # bf16 has three digits
+    else:
+        with pytest.raises(UsageError, match="OpenVINO has no bf16 on this processor; say --precision fp32 or auto"):
+            texts("bf16")
+
+
 @pytest.mark.parametrize(("backend", "package"), [("openvino", "openvino"), ("onnx", "onnxscript")])
 def test_a_back_end_that_is_not_installed_is_named_with_the_command_that_installs_it(
     backend: str, package: str, monkeypatch: pytest.MonkeyPatch
