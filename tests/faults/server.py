@@ -20,7 +20,8 @@ class Fault:
 
     `kind` is one of: refuse (RST before any answer), silence (no answer), cut, reset, hang (each after `after` bytes of
     the body), drip, status, redirect (`status`, to `to`), wrong, short, long, headless (no length, body ends after
-    `after` bytes), encoded, other-range, portal, no-range, no-range-cut.
+    `after` bytes), encoded, other-range, portal, page (which says neither that it is one nor how long), no-range,
+    no-range-cut.
     """
 
     kind: str = "none"
@@ -112,6 +113,10 @@ class _Handler(Handler):
                 page = b"<!doctype html><title>Please log in</title>"
                 self.head(200, {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(page))})
                 self.wfile.write(page)
+            case "page":
+                self.head(200, {"Content-Type": "application/octet-stream", "Connection": "close"})
+                self.wfile.write(b"<!-- 2026 -->\n<html><title>Please log in</title></html>")
+                self._end()
             case _ if data is None:
                 self.head(404, {"Content-Length": "0"})
             case _:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.fetching import DATA, MB, QUICK, digest, fetch, left_beside, part_of
+from faults.fetching import DATA, MB, QUICK, digest, fetch, kept, left_beside, part_of
 from faults.server import Asked, Fault, FaultServer, closed_port
 from trisent.weights import connection
 from trisent.weights.download import download
@@ -24,6 +24,7 @@ OTHER_DIGEST = f'"{digest(b"another revision")}"'
         (Fault("short"), f"announces {len(DATA) - 1} bytes, expected {len(DATA)}"),
         (Fault("encoded"), "sends the file re-encoded"),
         (Fault("portal"), "log-in portal"),
+        (Fault("page"), "log-in portal"),
         (Fault("status", status=511), "log-in portal"),
         (Fault("redirect", status=308, to=ELSEWHERE), "does not have it and points to elsewhere.invalid"),
         (Fault("redirect", status=301, to=ELSEWHERE), "does not have it and points to elsewhere.invalid"),
@@ -78,6 +79,20 @@ def test_a_retry_after_of_a_day_is_cut_to_the_longest_wait(server: FaultServer, 
     start = time.monotonic()
     fetch(place, f"{server.url}/f", patience=replace(QUICK, longest_wait_s=0.3))
     assert 0.3 <= time.monotonic() - start < 3
+
+
+def test_a_retry_after_that_no_calendar_has_is_no_wish(server: FaultServer, place: Path) -> None:
+    server.faults = [Fault("status", status=503, headers={"Retry-After": "Fri, 31 Dec 99999 23:59:59 GMT"})]
+    fetch(place, f"{server.url}/f")
+
+
+def test_a_page_in_the_middle_of_a_download_spoils_nothing_of_what_came(server: FaultServer, place: Path) -> None:
+    server.faults = [Fault("cut", after=2 * MB), Fault("page")]
+    with pytest.raises(SourcesFailedError, match="log-in portal"):
+        fetch(place, f"{server.url}/f")
+    assert kept(place) == 2 * MB
+    fetch(place, f"{server.url}/f")
+    assert server.sent <= 1.1 * len(DATA)
 
 
 def test_a_rate_limit_holds_for_every_address_of_the_host(server: FaultServer, other: FaultServer, place: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from faults.fetching import DATA, LANES, MB, QUICK, digest, fetch, kept, left_beside
 from faults.server import Fault, FaultServer, blackhole, closed_port
+from trisent.errors import WeightsError
 from trisent.weights import reach
 from trisent.weights.download import download
 from trisent.weights.sources import Patience, SourcesFailedError
@@ -228,6 +229,21 @@ def test_a_proxy_that_is_dead_is_told_as_no_connection(
     monkeypatch.setenv("HTTP_PROXY", closed_port())
     monkeypatch.setenv("NO_PROXY", "")
     with pytest.raises(SourcesFailedError, match="no connection"):
+        fetch(place, f"{server.url}/f")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9", "http://127.0.0.1:port", "http://[::1"]
+)
+def test_a_proxy_that_is_none_is_one_line_that_leads_to_the_doctor(
+    proxy: str, server: FaultServer, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)  # SOCKS needs it
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(
+        WeightsError, match=r"the proxy that is set cannot be used \(.*\)\. Run: trisent weights doctor"
+    ):
         fetch(place, f"{server.url}/f")
     assert server.asked == []
 

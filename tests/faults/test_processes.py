@@ -145,6 +145,22 @@ def test_only_the_missing_bytes_need_room(server: FaultServer, place: Path, monk
     fetch(place, f"{server.url}/f")
 
 
+def test_a_place_that_cannot_be_a_folder_is_refused_before_a_request(server: FaultServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WeightsError, match=r"nothing can be written to .*file.*HF_HOME or TORCH_HOME to another"):
+        fetch(tmp_path / "file" / "weights" / "f", f"{server.url}/f")
+    assert server.asked == []
+
+
+def test_a_volume_for_reading_only_is_refused_before_a_request(server: FaultServer, tmp_path: Path) -> None:
+    with volume(tmp_path / "stick", 30) as stick:
+        subprocess.run(["mount", "-o", "remount,ro", str(stick)], check=True)
+        for place in (stick / "f", stick / "weights" / "f"):
+            with pytest.raises(WeightsError, match="nothing can be written to"):
+                fetch(place, f"{server.url}/f")
+    assert server.asked == []
+
+
 def test_a_limit_met_on_the_way_keeps_what_came_and_says_so(server: FaultServer, place: Path) -> None:
     process = child(place, f"{server.url}/f", limit=2 * MB)
     _, error = process.communicate(timeout=30)

@@ -91,6 +91,15 @@ def test_a_bundle_that_does_not_exist_is_named(
         fetch(place, f"{server.url}/f")
 
 
+def test_a_bundle_that_holds_no_certificates_is_named(
+    server: FaultServer, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "corp.pem").write_text("<html>log in</html>")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "corp.pem"))
+    with pytest.raises(WeightsError, match=r"SSL_CERT_FILE names .*corp\.pem, which holds no certificates"):
+        fetch(place, f"{server.url}/f")
+
+
 def test_cuts_and_resets_under_tls_are_continued(authority: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
     with tls_server(authority, "good") as server:

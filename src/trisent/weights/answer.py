@@ -108,7 +108,7 @@ def _judged(response: "httpx2.Response", first_byte: int, size: int, *, redirect
     if status == 403 and redirected:  # the signed address of the storage has expired: the next try gets a new one
         raise AgainError(t("HTTP {status}", status=status))
     if status == 511 or (status in (200, 206) and _HTML.search(headers.get("content-type", ""))):
-        raise LeaveError(t("sends a web page instead of the file (a log-in portal or a block page?)"))
+        raise a_web_page()
     if status in (401, 403) and not redirected and credentials(str(response.url)):
         raise LeaveError(t("HTTP {status}, also with your token: it may not read this", status=status))
     if status not in (200, 206):
@@ -128,6 +128,11 @@ def _judged(response: "httpx2.Response", first_byte: int, size: int, *, redirect
     return Answer(response, 0, length, ranges=first_byte == 0 and headers.get("accept-ranges") == "bytes")
 
 
+def a_web_page() -> LeaveError:
+    """Say that a source sends a page for people."""
+    return LeaveError(t("sends a web page instead of the file (a log-in portal or a block page?)"))
+
+
 def retry_after(value: str) -> float | None:
     """Return the seconds that a Retry-After header asks for, given as a number or as a date; None when it is neither.
 
@@ -137,4 +142,7 @@ def retry_after(value: str) -> float | None:
     if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
         return float(value)
     date = parsedate_tz(value) if value else None
-    return max(0.0, mktime_tz(date) - time.time()) if date else None
+    try:
+        return max(0.0, mktime_tz(date) - time.time()) if date else None
+    except (ValueError, OverflowError):  # a year that no calendar has
+        return None

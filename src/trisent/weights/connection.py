@@ -21,23 +21,36 @@ _TOKEN_ORIGIN = "https://huggingface.co/"
 _OFFLINE_VARIABLES = ("TRISENT_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
+class ProxyError(WeightsError):
+    """What is set as a proxy is none."""
+
+
 def client(*, connect_s: float = 4.0, read_s: float = 20.0) -> "httpx2.Client":
     """Open an HTTP client that trusts what the system trusts.
 
     It sends no credentials by itself: a mirror is somebody else's computer, and `credentials` knows the one host that
     may see them.
     Redirects are left to the caller, because some of them mean "I do not have this file".
+
+    Raises:
+        ProxyError: a variable names a proxy of a kind that nobody here knows.
+        WeightsError: a variable names certificates that are not there, or are none.
     """
     import httpx2
 
     from trisent.weights.reach import Backend
 
-    http = httpx2.Client(
-        verify=_certificates(),
-        follow_redirects=False,
-        timeout=httpx2.Timeout(read_s, connect=connect_s),
-        headers={"Accept-Encoding": "identity", "User-Agent": "trisent"},
-    )
+    trusted = _certificates()
+    try:
+        http = httpx2.Client(
+            verify=trusted,
+            follow_redirects=False,
+            timeout=httpx2.Timeout(read_s, connect=connect_s),
+            headers={"Accept-Encoding": "identity", "User-Agent": "trisent"},
+        )
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:  # SOCKS without socksio; a scheme or port of no kind
+        msg = t("the proxy that is set cannot be used ({why}). Run: trisent weights doctor", why=error)
+        raise ProxyError(msg) from error
     # httpx2 has no public place for this; without it, each of a name's addresses is waited for in turn.
     for transport in (http._transport, *http._mounts.values()):
         pool: Any = getattr(transport, "_pool", None)  # Any: private
@@ -63,7 +76,7 @@ def credentials(url: str) -> dict[str, str]:
 
 
 def _certificates() -> "ssl.SSLContext":
-    bundles: dict[str, None] = {}  # several variables often name one bundle
+    bundles: dict[str, str] = {}  # several variables often name one bundle
     for variable in CA_VARIABLES:
         if not (value := os.environ.get(variable)) or Path(value).is_dir():
             continue
@@ -72,19 +85,28 @@ def _certificates() -> "ssl.SSLContext":
                 "{variable} names {path}, which does not exist. Correct or unset it.", variable=variable, path=value
             )
             raise WeightsError(msg)
-        bundles[value] = None
-    return _trusting(tuple(bundles))
+        bundles.setdefault(value, variable)
+    return _trusting(tuple(bundles.items()))
 
 
 @cache  # reading a bundle takes longer than fetching a small file
-def _trusting(bundles: tuple[str, ...]) -> "ssl.SSLContext":
+def _trusting(bundles: tuple[tuple[str, str], ...]) -> "ssl.SSLContext":
     import ssl
 
     import truststore
 
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for bundle in bundles:  # a company's own CA is added to the system's, it does not replace them
-        context.load_verify_locations(bundle)
+    for bundle, variable in bundles:  # a company's own CA is added to the system's, it does not replace them
+        try:
+            context.load_verify_locations(bundle)
+        except OSError as error:  # an SSLError is one
+            msg = t(
+                "{variable} names {path}, which holds no certificates ({why}). Correct or unset it.",
+                variable=variable,
+                path=bundle,
+                why=error,
+            )
+            raise WeightsError(msg) from error
     return context
 
 

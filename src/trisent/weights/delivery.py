@@ -131,9 +131,11 @@ def _verdicts(wanted: Entry) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if wanted.unpinned:
         return _verdicts_by_first_use(wanted) or [(wanted.name, "missing")]
-    right = {file.sha256 for file in wanted.weights}
+    right = {file.sha256 for file in wanted.files}
     for folder in (models / wanted.name for models in models_folders()):
-        for path in weights_files(folder, wanted):
+        placed = weights_files(folder, wanted)
+        beside = [path for file in wanted.files if (path := folder / file.path).is_file()] if placed else []
+        for path in dict.fromkeys([*placed, *beside]):
             rows.append((str(path), "ok" if fresh_sha256(path) in right else "not the catalog's"))
     for folder, repo in cache_folders(wanted):
         for file in wanted.files:

@@ -6,6 +6,7 @@ checks the bytes, and it gives up at the first reset; so this is our own.
 
 import errno
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -58,9 +59,9 @@ def download(
 
     Raises:
         SourcesFailedError: no source could deliver; `causes` names each with its reason.
-        WeightsError: the disk is too full.
+        WeightsError: the disk is too full, or nothing may be written there.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(destination.parent)
     with _alone(destination):
         if not holds(destination, size=bytes, digest=sha256):
             asked = Sources(destination.name, [Source(url) for url in sources], patience)
@@ -88,6 +89,27 @@ def _alone(destination: Path) -> Iterator[None]:
 def holds(path: Path, *, size: int, digest: str) -> bool:
     """Say whether `path` is there with exactly these bytes."""
     return path.is_file() and path.stat().st_size == size and digest_like(digest, path) == digest
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that files go to.
+
+    Raises:
+        WeightsError: nothing may be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        msg = t(
+            "nothing can be written to {folder} ({reason}). Mend that, or point TRISENT_HOME, HF_HOME or TORCH_HOME "
+            "to another folder.",
+            folder=folder,
+            reason=reason,
+        )
+        raise WeightsError(msg)
 
 
 def check_disk(folder: Path, needed: int, *, what: str) -> None:

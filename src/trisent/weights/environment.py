@@ -74,16 +74,28 @@ def _whole(value: str) -> str:
 def _proxies() -> Iterator[Finding]:
     for variable in _PROXIES:
         for name in (variable, variable.lower()):
-            scheme, mark, rest = os.environ.get(name, "").strip().partition("://")
+            address = os.environ.get(name, "").strip()
+            scheme, mark, rest = address.partition("://")
             if not mark or scheme in ("http", "https"):
-                continue
-            if scheme not in ("socks5", "socks5h"):
+                if address and not _is_host(rest if mark else address):
+                    detail = t("{value!r} is no address of the form http://HOST:PORT", value=address)
+                    yield Finding(name, "config", detail, unset_variable(name))
+            elif scheme not in ("socks5", "socks5h"):
                 detail = t("{scheme}:// is no scheme a Python program knows", scheme=scheme)
                 proper = "socks5h" if scheme.startswith("socks") else "http"
                 yield Finding(name, "config", detail, set_variable(name, f"{proper}://{rest}"))
             elif importlib.util.find_spec("socksio") is None:
                 detail = t("a SOCKS proxy needs the package socksio; huggingface_hub needs it, too")
                 yield Finding(name, "config", detail, "pip install socksio")
+
+
+def _is_host(rest: str) -> bool:
+    """Say whether an address without its scheme names a host, and a port that is a number or none."""
+    try:
+        parts = urlsplit(f"//{rest}")
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _certificates() -> Iterator[Finding]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trisent.i18n import t
-from trisent.weights.answer import Answer, opened
+from trisent.weights.answer import Answer, a_web_page, opened
 from trisent.weights.part import Part, Stretch
 from trisent.weights.sources import AgainError
+from trisent.weights.structure import is_web_page
 
 if TYPE_CHECKING:
     import httpx2
@@ -54,6 +55,8 @@ def fill(http: "httpx2.Client", url: str, part: Part, *, stretch: Stretch, on_ch
         skip, received, told, told_at = first - answer.begins_at, 0, 0, 0.0
         # iter_raw hands over what arrives as it arrives: a line that breaks every 300 kB still gets there.
         for chunk in answer.response.iter_raw():
+            if not received and not answer.begins_at and is_web_page(chunk):  # not every portal says what it sends
+                raise a_web_page()
             received += len(chunk)
             fresh, skip = chunk[skip:], max(0, skip - len(chunk))
             part.write(stretch, fresh)  # what a server sends beyond the end is no matter: the digest judges

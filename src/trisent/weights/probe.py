@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from trisent.errors import WeightsError
 from trisent.i18n import t
-from trisent.weights.connection import client, moved_away, what_failed
+from trisent.weights.connection import ProxyError, client, moved_away, what_failed
 from trisent.weights.environment import proxy_for
 from trisent.weights.finding import State
 from trisent.weights.issuer import issuer
@@ -102,13 +102,13 @@ def _client(url: str, timeout_s: float) -> "httpx2.Client":
         raise _TroubleError(t("{url!r} is no address of the form https://host", url=url), state="config")
     try:
         return client(connect_s=timeout_s, read_s=timeout_s)
-    except WeightsError as error:  # a certificate file that does not exist
-        raise _TroubleError(str(error), state="tls") from error
-    except (ImportError, ValueError) as error:  # a SOCKS proxy without socksio; a scheme nobody knows
+    except ProxyError as error:
         variable, address = proxy_for(url)
         raise _TroubleError(
-            t("{variable}={proxy}: {why}", variable=variable, proxy=address, why=error), state="config"
+            t("{variable}={proxy}: {why}", variable=variable, proxy=address, why=error.__cause__), state="config"
         ) from error
+    except WeightsError as error:  # a certificate file that does not exist
+        raise _TroubleError(str(error), state="tls") from error
 
 
 def _failed(url: str, error: Exception) -> _TroubleError:

@@ -51,6 +51,11 @@ class Head:
         return names.get(self.form, t("a file"))
 
 
+def is_web_page(start: bytes) -> bool:
+    """Say whether a file that begins with `start` is a page for people."""
+    return _HTML.match(start[:HEAD_BYTES]) is not None
+
+
 def looks_like(start: bytes, size: int, *, whole: Open, seekable: bool) -> Head:
     """Tell the form of a file of `size` bytes that begins with `start`.
 
@@ -58,7 +63,7 @@ def looks_like(start: bytes, size: int, *, whole: Open, seekable: bool) -> Head:
     """
     if size == 0:
         return Head("empty")
-    if _HTML.match(start):
+    if is_web_page(start):
         return Head("html")
     if start.startswith(b"version https://git-lfs"):
         found = _POINTER.match(start)

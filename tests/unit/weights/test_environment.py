@@ -54,6 +54,9 @@ def test_a_clean_environment_is_one_line_that_says_so() -> None:
         ("HF_HUB_ETAG_TIMEOUT", "ten", "export HF_HUB_ETAG_TIMEOUT=10"),
         ("ALL_PROXY", "socks://127.0.0.1:1080", "export ALL_PROXY=socks5h://127.0.0.1:1080"),
         ("https_proxy", "htp://127.0.0.1:7890", "export https_proxy=http://127.0.0.1:7890"),
+        ("HTTPS_PROXY", "http://127.0.0.1:port", "unset HTTPS_PROXY"),
+        ("HTTPS_PROXY", "127.0.0.1：7890", "unset HTTPS_PROXY"),  # as a Chinese keyboard types it
+        ("HTTP_PROXY", "http://", "unset HTTP_PROXY"),
     ],
 )
 def test_a_value_that_ends_other_programs_is_mended_by_one_line(

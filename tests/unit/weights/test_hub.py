@@ -181,8 +181,11 @@ def test_verify_reads_every_byte_again() -> None:
 
 
 def test_verify_does_not_call_fine_tuned_weights_wrong() -> None:
-    folder = place(Path.cwd() / "models/bert-base-uncased", {**BERT, "model.safetensors": b"mine"})
-    assert verify(["bert-base-uncased"]) == [(str(folder / "model.safetensors"), "not the catalog's")]
+    folder = place(Path.cwd() / "models/bert-base-uncased", {**BERT, "model.safetensors": b"mine", "vocab.txt": b"a\n"})
+    others = {"model.safetensors", "vocab.txt"}
+    assert dict(verify(["bert-base-uncased"])) == {
+        str(folder / name): "not the catalog's" if name in others else "ok" for name in BERT
+    }
 
 
 def test_pull_goes_past_an_incomplete_hand_placed_folder() -> None:
