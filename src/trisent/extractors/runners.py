@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trisent.compute import choose_device, native_bf16
-from trisent.errors import TrisentError, UsageError
+from trisent.errors import TrisentError, UsageError, one_line
 from trisent.i18n import t
 
 _log = logging.getLogger(__name__)
@@ -105,7 +105,12 @@ def make_runner(
         expected = [network(*one) for one in inputs]
     run = _prepared(network, compute_now, inputs[0], dynamic)
     unmeasured = Runner(run, compute.device, compute.backend, wanted, 0.0)
-    cosines = [pooled_cosine(unmeasured(*i).cpu(), one) for i, one in zip(inputs, expected, strict=True)]
+    try:
+        cosines = [pooled_cosine(unmeasured(*i).cpu(), one) for i, one in zip(inputs, expected, strict=True)]
+    except RuntimeError as error:  # torch has no convolutions in bf16 for some processors
+        message = "{precision} with {backend} cannot be computed here ({reason}); say --precision fp32 or auto"
+        told = {"precision": wanted, "backend": compute.backend, "reason": one_line(error, limit=160)}
+        raise UsageError(t(message, **told)) from error
     runner = replace(unmeasured, cosine=min(cosines))
     if runner.cosine >= BOUNDS[wanted]:
         return runner

@@ -134,6 +134,35 @@ def test_int8_is_openvinos_business_and_auto_is_torch():
     assert choose_compute(backend="onnx").precision == "fp32"
 
 
+class Without(nn.Module):
+    """A network with an operation that the processor does not have in bf16."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype == torch.bfloat16:
+            msg = "bf16 path needs the cpu support avx512bw"
+            raise RuntimeError(msg)
+        return x
+
+
+def test_a_precision_that_the_processor_cannot_compute_is_refused_in_one_line():
+    with pytest.raises(
+        UsageError, match=r"bf16 with torch cannot be computed here \(bf16 path needs .*\); say --precis"
+    ):
+        make_runner(Without(), Compute(CPU, "bf16", "torch"), examples=lambda: [(torch.ones(1, 3),)], dynamic=({},))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_bf16_asked_for_by_name_is_computed_or_refused_on_every_processor(make: Callable[..., list[Features]]):
+    expected = make()
+    try:
+        features = make(precision="bf16")
+    except UsageError:
+        return
+    for ours, theirs in zip(features, expected, strict=True):
+        np.testing.assert_allclose(ours.values, theirs.values, atol=1)
+        assert not len(ours.values) or np.abs(ours.values - theirs.values).max() > 1e-4
+
+
 @needs_openvino
 def test_openvino_either_computes_in_bf16_or_says_that_it_cannot():
     def texts(precision: str) -> np.ndarray:
