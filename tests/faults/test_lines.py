@@ -223,14 +223,24 @@ def test_an_address_that_is_none_is_left_for_the_next(address: str, server: Faul
     fetch(place, address, f"{server.url}/f")
 
 
-def test_a_proxy_that_is_dead_is_told_as_no_connection(
+def test_a_proxy_that_is_dead_is_named_with_its_variable(
     server: FaultServer, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", closed_port())
+    monkeypatch.setenv("HTTP_PROXY", dead := closed_port())
     monkeypatch.setenv("NO_PROXY", "")
-    with pytest.raises(SourcesFailedError, match="no connection"):
+    with pytest.raises(SourcesFailedError, match=f"the proxy {dead} of HTTP_PROXY: no connection"):
         fetch(place, f"{server.url}/f")
     assert server.asked == []
+
+
+def test_a_storage_that_cannot_be_reached_is_named_not_the_hub_that_hands_over_to_it(
+    server: FaultServer, place: Path
+) -> None:
+    server.always = lambda _: Fault("redirect", status=302, to=f"{closed_port()}/blob")
+    with pytest.raises(
+        SourcesFailedError, match=rf"{server.host}: hands over to 127\.0\.0\.1:\d+, which does not answer"
+    ):
+        fetch(place, f"{server.url}/f")
 
 
 @pytest.mark.parametrize(

@@ -72,3 +72,25 @@ def test_a_private_repository_is_listed_with_the_token_and_a_mirror_never_sees_i
         listing.listing(server.url, "org/name")
     monkeypatch.setattr(connection, "_TOKEN_ORIGIN", f"{server.url}/")
     assert listing.listing(server.url, "org/name") == (COMMIT, ROWS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": None},
+        {"size": "9"},
+        {"size": -1},
+        {"size": None},
+        {"oid": None},
+        {"oid": "../../x" * 6},
+        {"oid": "C" * 40},
+    ],
+    ids=str,
+)
+def test_rows_that_are_no_files_are_not_taken_for_some(change: dict[str, object], server: FaultServer) -> None:
+    [tree] = [path for path in server.files if "/tree/" in path]
+    server.files[tree] = json.dumps(
+        [*ROWS, {"type": "file", "path": "x", "size": 1, "oid": "a" * 40} | change]
+    ).encode()
+    with pytest.raises(listing.ListingError, match="lists no files"):
+        listing.listing(server.url, "org/name")

@@ -9,7 +9,7 @@ from email.utils import mktime_tz, parsedate_tz
 from typing import TYPE_CHECKING
 
 from trisent.i18n import t
-from trisent.weights.connection import credentials, moved_away, what_failed
+from trisent.weights.connection import credentials, moved_away, where_it_failed
 from trisent.weights.sources import AgainError, LeaveError
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def opened(http: "httpx2.Client", url: str, *, span: tuple[int, int], part: "Par
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
         raise LeaveError(str(error)) from error
     except (httpx2.RequestError, httpx2.StreamError) as error:
-        state, cause = what_failed(error)
+        state, cause = where_it_failed(url, error)
         if state == "tls":  # time does not cure a certificate
             raise LeaveError(cause, whole_host=True) from error
-        raise AgainError(cause, whole_host=state in ("dns", "connect")) from error
+        raise AgainError(cause, whole_host=state in ("dns", "connect", "proxy")) from error
 
 
 def _follow(http: "httpx2.Client", url: str, *, span: tuple[int, int], part: "Part") -> tuple["httpx2.Response", int]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from trisent.errors import WeightsError
 from trisent.i18n import t
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
     import httpx2
 
-State = Literal["ok", "dns", "connect", "tls", "reset", "slow", "not-mirrored", "http", "not-a-hub", "no-pip", "disk"]
+State = Literal[
+    "ok", "dns", "connect", "proxy", "tls", "reset", "slow", "not-mirrored", "http", "not-a-hub", "no-pip", "disk"
+]
 
 CA_VARIABLES = ("TRISENT_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _TOKEN_ORIGIN = "https://huggingface.co/"
@@ -49,8 +52,11 @@ def client(*, connect_s: float = 4.0, read_s: float = 20.0) -> "httpx2.Client":
             headers={"Accept-Encoding": "identity", "User-Agent": "trisent"},
         )
     except (ImportError, ValueError, httpx2.InvalidURL) as error:  # SOCKS without socksio; a scheme or port of no kind
-        msg = t("the proxy that is set cannot be used ({why}). Run: trisent weights doctor", why=error)
-        raise ProxyError(msg) from error
+        lacks = t("a SOCKS proxy needs the package socksio; huggingface_hub needs it, too")
+        why = lacks if isinstance(error, ImportError) else str(error)
+        raise ProxyError(
+            t("the proxy that is set cannot be used ({why}). Run: trisent weights doctor", why=why)
+        ) from error
     # httpx2 has no public place for this; without it, each of a name's addresses is waited for in turn.
     for transport in (http._transport, *http._mounts.values()):
         pool: Any = getattr(transport, "_pool", None)  # Any: private
@@ -161,6 +167,25 @@ def what_failed(error: Exception) -> tuple[State, str]:
     if isinstance(error, httpx2.TimeoutException):
         return "slow", t("no answer within the time limit")
     return "reset", t("the connection broke ({why})", why=str(error) or type(error).__name__)
+
+
+def where_it_failed(url: str, error: Exception) -> tuple[State, str]:
+    """Put a failed request for `url` into a state and a sentence, which names whoever was asked instead of its host.
+
+    That is a proxy, or the storage that a hub hands over to.
+    """
+    import httpx2
+
+    from trisent.weights.environment import proxy_for
+
+    state, cause = what_failed(error)
+    at = str(error.request.url) if isinstance(error, httpx2.RequestError) and error._request is not None else url
+    variable, address = proxy_for(at)
+    if variable and (state in ("connect", "dns") or isinstance(error, httpx2.ProxyError)):
+        return "proxy", t("the proxy {proxy} of {variable}: {why}", proxy=address, variable=variable, why=cause)
+    if (host := urlsplit(at).netloc) != urlsplit(url).netloc:
+        return state, t("hands over to {host}, which does not answer: {why}", host=host, why=cause)
+    return state, cause
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 from trisent.i18n import t
 from trisent.weights.answer import TRY_AGAIN, retry_after
-from trisent.weights.connection import client, credentials, moved_away, what_failed
+from trisent.weights.connection import client, credentials, moved_away, where_it_failed
 
 if TYPE_CHECKING:
     import httpx2
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TRIES = 3
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 10.0  # a hub is asked before any other: its "in five minutes" is a no
@@ -51,7 +52,7 @@ def _tree(address: str) -> list[dict[str, Any]]:
     query = "recursive=true"
     for _ in range(_PAGES_AT_MOST):
         page, following = _patiently(f"{address}?{query}")
-        if not isinstance(page, list) or not all(isinstance(row, dict) and "path" in row for row in page):
+        if not isinstance(page, list) or not all(isinstance(row, dict) and _is_sound(row) for row in page):
             raise ListingError(t("lists no files"))
         rows += page
         # The hub names the next page on its own host; a mirror may hand that on unchanged. Only the query is taken.
@@ -59,6 +60,15 @@ def _tree(address: str) -> list[dict[str, Any]]:
             return rows
         query = following
     raise ListingError(t("lists files without end"))
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    """Say whether a row names something, and of a file its size and its digest: that becomes part of a file's name."""
+    path, lfs = row.get("path"), row.get("lfs") or {}
+    digest, size = lfs.get("oid") or row.get("oid"), row.get("size")
+    if not isinstance(path, str) or row.get("type") != "file":
+        return isinstance(path, str)
+    return isinstance(size, int) and size >= 0 and isinstance(digest, str) and _DIGEST.fullmatch(digest) is not None
 
 
 def _patiently(url: str) -> tuple[Any, str]:  # Any: what JSON holds
@@ -81,9 +91,9 @@ def _json(url: str) -> tuple[Any, str]:
         with client() as http:
             response = _get(http, url)
     except httpx2.TimeoutException as error:  # has taken its time already
-        raise ListingError(what_failed(error)[1]) from error
+        raise ListingError(where_it_failed(url, error)[1]) from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        state, cause = what_failed(error)
+        state, cause = where_it_failed(url, error)
         raise (_AgainError if state == "reset" else ListingError)(cause) from error
     if response.status_code in TRY_AGAIN:
         wait_s = retry_after(response.headers.get("retry-after", ""))

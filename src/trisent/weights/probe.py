@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from trisent.errors import WeightsError
 from trisent.i18n import t
-from trisent.weights.connection import ProxyError, client, moved_away, what_failed
+from trisent.weights.connection import ProxyError, client, moved_away, where_it_failed
 from trisent.weights.environment import proxy_for
 from trisent.weights.finding import State
 from trisent.weights.issuer import issuer
@@ -112,20 +112,12 @@ def _client(url: str, timeout_s: float) -> "httpx2.Client":
 
 
 def _failed(url: str, error: Exception) -> _TroubleError:
-    import httpx2
-
-    state, detail = what_failed(error)
-    variable, address = proxy_for(url)
-    reached_none = state in ("connect", "dns") or isinstance(error, httpx2.ProxyError)
-    if variable and reached_none:
-        return _TroubleError(
-            t("the proxy {proxy} of {variable}: {why}", proxy=address, variable=variable, why=detail), state="proxy"
-        )
+    state, detail = where_it_failed(url, error)
     if state == "tls":
         parts = urlsplit(url)
         if "WRONG_VERSION_NUMBER" in detail:
             detail += "; " + t("plain HTTP answers where HTTPS was expected: look at the scheme of the proxy")
-        elif not variable and (name := issuer(parts.hostname or "", parts.port or 443)):
+        elif not proxy_for(url)[0] and (name := issuer(parts.hostname or "", parts.port or 443)):
             detail += "; " + t("it was issued by {name}", name=name)
     return _TroubleError(detail, state=state)
 
