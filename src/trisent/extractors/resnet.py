@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from trisent.errors import WeightsError, one_line
 from trisent.extractors import examples
 from trisent.extractors.backend import transformers
+from trisent.extractors.declared import read_json
 from trisent.extractors.loading import read_state
 from trisent.extractors.nets.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from trisent.extractors.nets.folding import fold_batch_norms
@@ -23,8 +24,9 @@ from trisent.extractors.runners import choose_compute, make_runner
 from trisent.extractors.vision import Look, Picture, encode, features, normalised
 from trisent.i18n import t
 from trisent.types import Features, Floats, Frames, OnProgress, Provenance, no_progress
-from trisent.weights import ensure
+from trisent.weights import Weights, digest_with, ensure
 
+_STRIDES = ("downsample_in_first_stage", "downsample_in_bottleneck")
 RESIZE, CROP = 256, 224  # torchvision's evaluation recipe for IMAGENET1K_V1
 
 
@@ -32,7 +34,8 @@ class ResNetVideoExtractor:
     """Turn how it looks into one row of 2048 features a frame.
 
     Args:
-        model_name: a catalog name, a hub id (timm's copy), or a folder such as `models/resnet50`; fetched when absent.
+        model_name: a catalog name, a hub id (timm's copy, or transformers' own), or a folder such as `models/resnet50`;
+            fetched when absent.
         frames: "full" for the whole picture, "face" for the main face; frames without one are then masked.
         device: "auto", "cpu", "cuda".
         precision: "fp32", "bf16", "int8", or "auto" for bf16 where the processor has it.
@@ -63,11 +66,15 @@ class ResNetVideoExtractor:
         compute = choose_compute(device=device, precision=precision, backend=backend)
         weights = ensure(model_name, on_progress=on_progress)
         state = transformers_names(read_state(weights.file))
+        said = _said(weights)
         try:
             widths, depths = _shape(state)
             # torchvision puts the stride on the 3x3 convolution (ResNet "v1.5"): transformers' default.
             config = transformers().ResNetConfig(
-                embedding_size=len(state["embedder.embedder.convolution.weight"]), hidden_sizes=widths, depths=depths
+                embedding_size=len(state["embedder.embedder.convolution.weight"]),
+                hidden_sizes=widths,
+                depths=depths,
+                **{name: said[name] for name in _STRIDES if name in said},
             )
             model = transformers().ResNetModel(config)
             model.load_state_dict(state, strict=True)
@@ -85,7 +92,7 @@ class ResNetVideoExtractor:
         self.provenance = Provenance(
             "resnet",
             weights.name,
-            weights.digest,
+            digest_with(weights, "config.json") if said else weights.digest,
             (-1,),
             f"{self._look.words}, shorter side {RESIZE}, centre {CROP}, ImageNet mean and std, average pooled",
         )
@@ -134,12 +141,31 @@ def _cut(image: Picture) -> Picture:
     return image[top : top + CROP, left : left + CROP]
 
 
+def _said(weights: Weights) -> dict[str, Any]:
+    """Return what transformers' config.json says; {} for torchvision's and timm's files, which need none.
+
+    Raises:
+        WeightsError: it is a network of other activations.
+    """
+    said = read_json(weights, "config.json")
+    if said.get("model_type") != "resnet":
+        return {}
+    if (activation := said.get("hidden_act", "relu")) != "relu":
+        message = "{folder}: its activation is {activation}, a ResNet's is relu; name another checkpoint"
+        raise WeightsError(t(message, folder=weights.folder, activation=activation))
+    return said
+
+
 def transformers_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename torchvision's (and timm's) ResNet tensors to those of transformers.ResNetModel, without the classifier."""
+    """Rename torchvision's (and timm's) ResNet tensors to those of transformers.ResNetModel, without the classifier.
+
+    Those of transformers.ResNetForImageClassification, as in microsoft/resnet-50, only have to lose their prefix.
+    """
     renamed = {}
     for name, tensor in state.items():
-        if name.startswith("fc."):
+        if name.startswith(("fc.", "classifier.")):
             continue
+        name = name.removeprefix("resnet.")
         *path, leaf = name.split(".")
         renamed[f"{_module('.'.join(path))}.{leaf}"] = tensor
     for name in [n for n in renamed if n.endswith("running_var")]:  # very old files lack this counter

@@ -1,5 +1,6 @@
 """ResNet features against torchvision's ResNet-50 written down once more, in plain functions over its own names."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 from PIL import Image
 from torch import Tensor
 
@@ -76,6 +78,41 @@ def test_torchvision_s_and_timm_s_files_give_what_torchvision_gives(
     assert np.abs(features.values).max() > 0.1  # the comparison is about something
     np.testing.assert_array_equal(features.times, [0, 0.5])
     assert features.mask.all()
+
+
+@pytest.mark.parametrize(
+    "strides", [{}, {"downsample_in_bottleneck": True}, {"downsample_in_first_stage": True}], ids=str
+)
+@pytest.mark.parametrize("kind", ["ResNetModel", "ResNetForImageClassification"])
+def test_transformers_own_checkpoints_give_what_its_forward_gives(kind: str, strides: dict[str, bool]):
+    small = {"embedding_size": 8, "hidden_sizes": [32, 64, 128, 256], "depths": [3, 4, 6, 3]}
+    source = getattr(transformers, kind)(transformers.ResNetConfig(**small, **strides)).eval()
+    tiny.keep(source, FOLDER)
+    trunk = getattr(source, "resnet", source)
+    with torch.no_grad():
+        pictures = torch.stack([torchvision_preprocessing(i) for i in frames().images])
+        expected = trunk(pictures).pooler_output.flatten(1)
+    [features] = ResNetVideoExtractor("models/resnet50").extract([frames()])
+    np.testing.assert_allclose(features.values, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_transformers_config_is_part_of_where_features_come_from_and_timm_s_is_not():
+    tiny.resnet(FOLDER, file="model.safetensors")
+    timms = ResNetVideoExtractor("models/resnet50").provenance
+    (FOLDER / "config.json").write_text('{"architecture": "resnet50"}')
+    assert ResNetVideoExtractor("models/resnet50").provenance == timms
+    digests = set()
+    for first in (False, True):
+        (FOLDER / "config.json").write_text(json.dumps({"model_type": "resnet", "downsample_in_first_stage": first}))
+        digests.add(ResNetVideoExtractor("models/resnet50").provenance.digest)
+    assert len(digests) == 2
+
+
+def test_a_resnet_of_other_activations_is_refused():
+    tiny.resnet(FOLDER, file="model.safetensors")
+    (FOLDER / "config.json").write_text('{"model_type": "resnet", "hidden_act": "gelu"}')
+    with pytest.raises(WeightsError, match="its activation is gelu"):
+        ResNetVideoExtractor("models/resnet50")
 
 
 def test_a_file_of_full_width_gives_2048_features():
