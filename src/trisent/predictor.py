@@ -42,6 +42,7 @@ from trisent.types import (
     no_progress,
 )
 from trisent.weights import ensure
+from trisent.weights.find import can_be_fetched
 
 logger = logging.getLogger(__name__)
 
@@ -255,8 +256,11 @@ def _check_fit(
         if trained is not None and _extractor_alone(trained) != extractor.provenance:
             message = (
                 "{bundle}: its {modality} features were made by {trained}, here is {here}; features of different "
-                "weights cannot be mixed. Fetch the right ones: trisent weights pull {name}"
+                "weights cannot be mixed."
             )
             made_by = {"trained": described(trained), "here": described(extractor.provenance)}
             name = trained.weights.split("+")[0]
-            raise BundleError(t(message, bundle=where, modality=modality, name=name, **made_by))
+            advice = t("Put those it was trained with back into models/{name}", name=name)
+            if can_be_fetched(name):
+                advice = t("Fetch the right ones: trisent weights pull {name}", name=name)
+            raise BundleError(t(message, bundle=where, modality=modality, **made_by) + " " + advice)

@@ -12,8 +12,7 @@ from trisent.extractors.declared import read_json
 from trisent.i18n import t
 from trisent.types import MODALITIES, Modality, OnProgress, Provenance, no_progress
 from trisent.weights import ensure, find
-from trisent.weights.catalog import listed
-from trisent.weights.find import is_hub_id
+from trisent.weights.find import can_be_fetched
 
 # name -> "module:class"; imported on demand so that listing names costs nothing
 EXTRACTORS = {
@@ -156,7 +155,7 @@ def extractors_like(
     for modality, provenance in wanted.items():
         kind, weights = extractor_class(provenance.extractor), provenance.weights.split("+")[0]
         weights = str(own[modality]) if own and modality in own else weights
-        if find(weights) is None and listed(weights) is None and not is_hub_id(weights):
+        if find(weights) is None and not can_be_fetched(weights):
             message = (
                 "the {modality} features were made with weights of your own, in a folder {name} (sha256 {digest}), "
                 "which is not here. Put it where you work, as models/{name}"

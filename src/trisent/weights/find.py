@@ -94,6 +94,15 @@ def named_entry(name: str) -> Entry:
     return catalogued_entry(name)
 
 
+def can_be_fetched(name: str) -> bool:
+    """Say whether weights of this name have a source; others are somebody's own.
+
+    >>> can_be_fetched("roberta-base"), can_be_fetched("ORG/NAME"), can_be_fetched("my-bert")
+    (True, True, False)
+    """
+    return listed(name) is not None or is_hub_id(name)
+
+
 def cache_folders(entry: Entry) -> Iterator[tuple[Path, str]]:
     """List the cache folders that may hold `entry`, each with the hub repository it is of ("" for none)."""
     repos = {(file.repo or entry.repo): (file.revision or entry.revision) for file in entry.files}
