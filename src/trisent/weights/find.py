@@ -11,6 +11,7 @@ from trisent.i18n import t
 from trisent.weights.catalog import Entry, File, by_digest, hub_id, known, listed
 from trisent.weights.catalog import entry as catalogued_entry
 from trisent.weights.digests import digest_like, sha256
+from trisent.weights.first_use import remembered
 from trisent.weights.placed import Weights, absent_parts, together, use_placed, weights_files
 from trisent.weights.places import both_repo_folders, models_folders, own_cache, repo_folder, torch_checkpoints
 
@@ -64,13 +65,13 @@ def find_cached(entry: Entry) -> Weights | None:
         if wrong and folder.name != entry.revision and all(intact_blob(path) for path, _ in wrong):
             logger.warning("%s is another revision of %s than the catalog's; looking further", folder, entry.name)
         elif wrong:
-            damaged.append(_damaged(entry, *wrong[0]))
+            damaged.append(_damaged(entry.name, *wrong[0]))
     if damaged:
         raise damaged[0]
     return None
 
 
-def _damaged(entry: Entry, path: Path, expected: str) -> WeightsError:
+def _damaged(name: str, path: Path, expected: str) -> WeightsError:
     return WeightsError(
         t(
             "{path} is damaged: its sha256 is {found}, expected {expected}. "
@@ -78,7 +79,7 @@ def _damaged(entry: Entry, path: Path, expected: str) -> WeightsError:
             path=path,
             found=digest_like(expected, path),
             expected=expected,
-            name=entry.name,
+            name=name,
         )
     )
 
@@ -137,13 +138,29 @@ def _existing_folder(wanted: str | Path) -> Path | None:
 
 
 def _find_uncatalogued(repo: str) -> Weights | None:
+    damaged: list[WeightsError] = []
     for snapshot in snapshots(repo_folder(repo), ""):
-        if files := complete_uncatalogued(snapshot):
-            digests = {file.name: sha256(file) for file in files}
-            recognised = by_digest(digests[files[0].name])
-            described = recognised or listed(repo)
-            licence = described.licence if described else t("unknown")
-            return Weights(repo, snapshot, files[0], together(digests), pinned=recognised is not None, licence=licence)
+        if not (files := complete_uncatalogued(snapshot)):
+            continue
+        if wrong := _changed_since_first_use(repo, snapshot):
+            damaged.append(_damaged(repo, *wrong))
+            continue
+        digests = {file.name: sha256(file) for file in files}
+        recognised = by_digest(digests[files[0].name])
+        described = recognised or listed(repo)
+        licence = described.licence if described else t("unknown")
+        return Weights(repo, snapshot, files[0], together(digests), pinned=recognised is not None, licence=licence)
+    if damaged:
+        raise damaged[0]
+    return None
+
+
+def _changed_since_first_use(repo: str, snapshot: Path) -> tuple[Path, str] | None:
+    """Name a file that is neither what the repository delivered first nor a sound one of another revision."""
+    for path in sorted(path for path in snapshot.iterdir() if path.is_file()):
+        expected = remembered(repo, path.name)
+        if expected and digest_like(expected, path) != expected and not intact_blob(path):
+            return path, expected
     return None
 
 

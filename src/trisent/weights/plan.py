@@ -78,7 +78,11 @@ def _model(name: str, *, measure: bool) -> tuple[PlannedModel, Sequence[tuple[Pa
 
 def _of_what_is_here(name: str, folder: Path) -> PlannedModel:
     wanted = known(name)
-    paths = [(file.path, file.bytes) for file in wanted.needed] if wanted else []
+    if wanted:
+        paths = [(file.path, file.bytes) for file in wanted.needed]
+    else:
+        here = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+        paths = [(path.name, path.stat().st_size) for path in here]
     return PlannedModel(name, tuple(PlannedFile(path, size, "here", folder) for path, size in paths))
 
 

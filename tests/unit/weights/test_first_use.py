@@ -1,7 +1,9 @@
 """Trust on first use: what an unpinned repository delivered first is written down, and other bytes are refused."""
 
+import hashlib
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,28 @@ def test_other_bytes_under_the_same_name_are_refused(
     with pytest.raises(WeightsError, match=r"model\.safetensors with digest .* was used first"):
         pull(["roberta-base"])
     assert find("roberta-base") is None
+
+
+def test_what_has_changed_on_the_disk_since_then_is_not_used_and_the_next_pull_mends_it() -> None:
+    [weights] = pull([REPO])
+    (weights.folder / "vocab.txt").write_bytes(b"c\nd\n")
+    with pytest.raises(WeightsError, match=rf"vocab\.txt is damaged: .* trisent weights pull {REPO}"):
+        find(REPO)
+    assert pull(["roberta-base"])[0].folder == weights.folder
+    assert (weights.folder / "vocab.txt").read_bytes() == BERT["vocab.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the cache has links only where the system allows them")
+def test_a_sound_file_of_another_revision_is_used_for_it_is_known_by_its_digest(tmp_path: Path) -> None:
+    [weights] = pull([REPO])
+    other = tmp_path / "blobs" / hashlib.sha256(b"other weights").hexdigest()
+    other.parent.mkdir()
+    other.write_bytes(b"other weights")
+    weights.file.unlink()
+    weights.file.symlink_to(other)
+    found = find(REPO)
+    assert found is not None
+    assert found.digest == other.name != weights.digest
 
 
 def test_the_same_bytes_are_fetched_again_without_a_word(

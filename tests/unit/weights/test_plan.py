@@ -129,3 +129,12 @@ def test_a_plan_goes_through_json() -> None:
     assert [model["name"] for model in document["models"]] == ["bert-base-uncased", "mtcnn", "resnet50"]
     assert document["fits"] is True
     assert document["minutes_at_10_mbps"] == round(seconds_at_10_mbps(document["bytes"]) / 60, 1)
+
+
+def test_an_unpinned_model_that_is_here_is_not_to_be_asked_for(hub: HubServer) -> None:
+    hub.add_repo("FacebookAI/roberta-base", BERT)
+    pull(["roberta-base"])
+    [model] = plan(["roberta-base"]).models
+    assert {file.path for file in model.files} == set(BERT)
+    assert {file.state for file in model.files} == {"here"}
+    assert model.left == 0
