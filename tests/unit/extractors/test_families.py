@@ -1,5 +1,6 @@
 """Relatives of BERT and wav2vec 2.0: each gives what transformers' own model of its family gives."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -87,6 +88,16 @@ def test_sounds_have_the_features_that_transformers_gives(family: str, layers: o
             hidden = model(values, output_hidden_states=True).hidden_states
         expected = torch.cat([hidden[i] for i in extractor.provenance.layers], dim=-1)[0]
         np.testing.assert_allclose(features.values, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+@pytest.mark.parametrize("family", ["roberta", "wavlm-large", "data2vec-audio"])
+def test_in_openvino_relatives_give_what_they_give_in_torch(family: str):
+    kind, raw = (BERTTextExtractor, TEXTS) if family in TEXT else (Wav2VecAudioExtractor, (sound(0.7), sound(0.3)))
+    text_model(family) if family in TEXT else audio_model(family)
+    both = [kind(str(FOLDER), layers="all", backend=backend).extract(raw) for backend in ("torch", "openvino")]
+    for ours, theirs in zip(*both, strict=True):
+        np.testing.assert_allclose(ours.values, theirs.values, atol=1e-4, rtol=1e-4)
 
 
 def test_a_layer_below_the_last_is_computed_without_those_above_it_and_without_the_final_norm():

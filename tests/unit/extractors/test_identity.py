@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import transformers
 from safetensors.torch import load_file
 
 from trisent.extractors.audio import Wav2VecAudioExtractor
@@ -46,10 +45,7 @@ def mel() -> Any:
 
 
 def pictures() -> Any:
-    settings = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
-    tiny.keep(tiny.filled(transformers.Dinov2Model(transformers.Dinov2Config(**settings))), FOLDER)
-    prepare = {"size": 32, "crop_size": 28, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2]}
-    (FOLDER / "preprocessor_config.json").write_text(json.dumps(prepare))
+    tiny.dinov2(FOLDER)
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 30, 3), np.uint8)
     return lambda: ViTVideoExtractor(str(FOLDER)), [Frames(images, np.arange(2, dtype=np.float32))]
 

@@ -18,6 +18,7 @@ from trisent.extractors.audio import Wav2VecAudioExtractor
 from trisent.extractors.resnet import ResNetVideoExtractor
 from trisent.extractors.runners import BOUNDS, Compute, choose_compute, make_runner, pooled_cosine
 from trisent.extractors.text import BERTTextExtractor
+from trisent.extractors.vit import ViTVideoExtractor
 from trisent.extractors.whisper import WhisperAudioExtractor
 from trisent.types import Features, Frames
 from unit.extractors import tiny
@@ -58,7 +59,12 @@ def pictures(**options: Any) -> list[Features]:
     return ResNetVideoExtractor("resnet", **options).extract([frames()])
 
 
-MAKERS: list[Callable[..., list[Features]]] = [text, sound, mel, pictures]
+def classes(**options: Any) -> list[Features]:
+    tiny.dinov2(Path("dinov2"))
+    return ViTVideoExtractor("dinov2", layers=(1, 2), **options).extract([frames()])
+
+
+MAKERS: list[Callable[..., list[Features]]] = [text, sound, mel, pictures, classes]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -66,6 +72,15 @@ MAKERS: list[Callable[..., list[Features]]] = [text, sound, mel, pictures]
 def test_other_back_ends_give_what_torch_gives_in_float32(make: Callable[..., list[Features]], backend: str):
     for ours, theirs in zip(make(precision="fp32", backend=backend), make(), strict=True):
         np.testing.assert_allclose(ours.values, theirs.values, atol=1e-4, rtol=1e-4)
+
+
+@needs_openvino
+@needs_nncf
+@pytest.mark.parametrize("make", MAKERS)
+def test_in_int8_features_are_close_to_float32(make: Callable[..., list[Features]]):
+    for ours, theirs in zip(make(precision="int8"), make(), strict=True):
+        assert ours.values.shape == theirs.values.shape
+        assert not len(ours.values) or pooled_cosine(torch.tensor(ours.values), torch.tensor(theirs.values)) > 0.998
 
 
 class Rounding(nn.Module):

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import (
     BertConfig,
     BertForPreTraining,
+    Dinov2Config,
+    Dinov2Model,
     Wav2Vec2Config,
     Wav2Vec2ForPreTraining,
     WhisperConfig,
@@ -149,6 +151,16 @@ def resnet(folder: Path, *, file: str = "resnet50-0676ba61.pth", width: int = 8)
     state = resnet_state(width=width)
     saved(state, folder / file)
     return state
+
+
+def dinov2(folder: Path) -> Dinov2Model:
+    """Save a DINOv2 with what it wants pictures to be like; return the source."""
+    settings = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    model = filled(Dinov2Model(Dinov2Config(**settings)))
+    keep(model, folder)
+    prepare = {"size": 32, "crop_size": 28, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(prepare), encoding="utf-8")
+    return model
 
 
 def keep(model: nn.Module, folder: Path) -> None:
