@@ -226,6 +226,7 @@ class SoundTrack:
         self._stretches = _stretches(self._spans)
         self._from_the_start = bool(self._stretches) and self._stretches[-1][0] == 0
         self._inside = False  # a stretch
+        self._follows = False  # the next packet, the one that was decoded last
         self._pieces: list[Piece] = []
         self._heard = 0
         self._cut: dict[int, Floats | None] = {}
@@ -255,10 +256,12 @@ class SoundTrack:
                 begin, end = 0, self._stretches[0][1]
                 self._stretches = [(begin, end)]
             elif begin > 0 and time_s * SAMPLE_RATE_HZ < begin:
+                self._follows = False
                 return
             self._inside = True
-            if begin > 0:
+            if begin > 0 and not self._follows:
                 self._sound.restart(begin)
+        self._follows = True
         self._keep(self._sound.decode(packet))
         if self._sound.written >= end:
             self._stretches.pop()

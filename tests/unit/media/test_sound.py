@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from media_files import Samples, greys, tone, write
+from trisent.media.clips import read_clips
 from trisent.media.probe import probe
 from trisent.media.sound import read_waveform
+from trisent.types import Utterance
 
 HZ = 16_000
 
@@ -83,6 +85,16 @@ def test_channels_may_change_in_the_middle(tmp_path: Path) -> None:
 def test_sound_that_starts_later_than_the_pictures_keeps_its_time(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, pictures=greys(50), sound=tone(1.0), sound_start=0.7)
     assert loud_from_to(heard(path)) == pytest.approx((0.7, 1.7), abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_sound_that_begins_after_an_utterance_is_whole_at_the_next(tmp_path: Path, name: str) -> None:
+    path = write(
+        tmp_path / name, pictures=greys(11), times=[2.0 * k for k in range(12)], sound=tone(5.0), sound_start=15.5
+    )
+    before, after = read_clips(path, [Utterance("before", 0.0, 2.0), Utterance("after", 15.0, 19.0)])
+    assert before.waveform is None or not before.waveform.any()
+    np.testing.assert_array_equal(after.waveform, heard(path)[15 * HZ : 19 * HZ])
 
 
 def pieces_at(path: Path, starts_s: Iterable[float]) -> Path:
