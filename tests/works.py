@@ -1,5 +1,6 @@
 """What worker processes do in tests: they import it by this name."""
 
+import logging
 import os
 import signal
 import sys
@@ -39,6 +40,9 @@ def _do(task: int | str, on_step: Stage) -> int:
         case "print":
             sys.stdout.write("hello from a library\n")
             return os.getpid()
+        case "warn":
+            logging.getLogger("trisent.media").warning("the file %s is damaged", "a.mp4")
+            return 0
         case "threads":
             return int(os.environ["OMP_NUM_THREADS"])
     return int(task) ** 2

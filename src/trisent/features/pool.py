@@ -22,6 +22,8 @@ from trisent.errors import TrisentError
 from trisent.i18n import t
 from trisent.memory import keep_memory
 
+_log = logging.getLogger(__name__)
+
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result", covariant=True)
 _START_S = 600.0  # loading weights from a slow disk
@@ -161,12 +163,15 @@ class Isolated(Generic[_Result]):
                 _write(self._process.stdin, message)
 
     def _heard(self) -> tuple[Any, ...] | None:
-        """Wait for the next message; None when the worker is gone."""
+        """Wait for the next message, passing on what is logged meanwhile; None when the worker is gone."""
         try:
-            message: tuple[Any, ...] | None = pickle.load(self._process.stdout)  # type: ignore[union-attr,arg-type]
+            while True:
+                message: tuple[Any, ...] = pickle.load(self._process.stdout)  # type: ignore[union-attr,arg-type]
+                if message[0] != "logged":
+                    return message
+                _log.log(message[1], "%s", message[2])
         except (EOFError, OSError, ValueError, AttributeError, pickle.UnpicklingError):
             return None
-        return message
 
     def _why(self) -> str:
         """Say in a few words how it ended."""
@@ -237,13 +242,16 @@ def serve() -> None:
     requests = queue.SimpleQueue[Any]()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
 
+    one_at_a_time = threading.Lock()
+
     def answer(*message: Any) -> None:
-        _write(answers, message)
+        with one_at_a_time:
+            _write(answers, message)
 
     try:
         sys.argv, level, work = _next(requests)
         logging.basicConfig(format="%(message)s")
-        logging.getLogger("trisent").setLevel(level)
+        _pass_on(answer, level)
         keep_memory()
         do = work.start()
         answer("ready")
@@ -256,6 +264,20 @@ def serve() -> None:
         with suppress(OSError):
             answer("raised", _picklable(error))
     os._exit(0)  # native libraries have nothing to save, and some take seconds to end
+
+
+def _pass_on(answer: Callable[..., None], level: int) -> None:
+    """Have the parent log what is logged here."""
+
+    class _ToParent(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with suppress(OSError):
+                answer("logged", record.levelno, record.getMessage())
+
+    log = logging.getLogger("trisent")
+    log.setLevel(level)
+    log.addHandler(_ToParent())
+    log.propagate = False  # what is said on the standard error is taken for the reason of a crash
 
 
 def _receive(stream: IO[bytes], requests: "queue.SimpleQueue[Any]") -> None:

@@ -45,6 +45,11 @@ def test_a_worker_that_takes_longer_than_it_said_is_ended_and_replaced() -> None
     assert time.monotonic() - begun_s < 300  # of the 600 that the task would take
 
 
+def test_what_a_worker_warns_of_is_heard_here(caplog: pytest.LogCaptureFixture) -> None:
+    assert dict(run_in_processes(["warn", 2], Odd(), workers=1)) == {"warn": 0, 2: 4}
+    assert caplog.messages == ["the file a.mp4 is damaged"]
+
+
 def test_an_error_of_a_task_is_raised_here() -> None:
     with pytest.raises(DataError, match="no such clip"):
         list(run_in_processes([1, "raise"], Odd(), workers=2))
