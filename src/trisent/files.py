@@ -2,11 +2,13 @@
 
 import csv
 import io
+import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from trisent.errors import DataError, TrisentError, UsageError
 from trisent.i18n import t
@@ -58,6 +60,14 @@ def _named(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+def json_bytes(document: Any, *, indent: int | None = None) -> bytes:
+    """Write JSON in UTF-8; all in ASCII where the name of a file is no text, so that it comes back as it was."""
+    try:
+        return json.dumps(document, ensure_ascii=False, indent=indent, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=indent, allow_nan=False).encode()
 
 
 def table_bytes(rows: Iterable[Sequence[str]], *, delimiter: str = ",") -> bytes:

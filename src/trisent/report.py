@@ -1,7 +1,6 @@
 """What people and scripts get to see of predictions: a JSON document and a self-contained HTML page."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from trisent import __version__
 from trisent.checkpoint import Bundle
-from trisent.files import write_whole
+from trisent.files import json_bytes, write_whole
 from trisent.i18n import t
 from trisent.pages import fill
 from trisent.types import CLASS_NAMES, MODALITIES, Modality, Prediction, Provenance, VideoPrediction
@@ -93,13 +92,14 @@ def to_html(results: Results) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Write seconds as minutes and seconds.
+    """Write seconds as minutes and seconds, and hours where there are any.
 
-    >>> clock(75.25)
-    '1:15.2'
+    >>> clock(75.25), clock(119.98), clock(7384)
+    ('1:15.2', '2:00.0', '2:03:04.0')
     """
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:04.1f}"
+    minutes, tenths = divmod(round(10 * seconds), 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{tenths / 10:04.1f}" if hours else f"{minutes}:{tenths / 10:04.1f}"
 
 
 def colour(sentiment: float) -> str:
@@ -113,5 +113,5 @@ def colour(sentiment: float) -> str:
 
 def write_report(folder: Path, results: Results) -> None:
     """Write predictions.json and report.html into `folder`, whole or not at all."""
-    document = json.dumps(to_json(results), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-    write_whole(folder, {"report.html": to_html(results).encode(), "predictions.json": document.encode()})
+    page = to_html(results).encode(errors="replace")  # the name of a file may be no text
+    write_whole(folder, {"report.html": page, "predictions.json": json_bytes(to_json(results), indent=2) + b"\n"})

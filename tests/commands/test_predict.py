@@ -1,6 +1,7 @@
 """`trisent predict` on what people bring: good files, broken files, and files that lack something."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from commands.conftest import Run
+from media_files import greys, write
 from trisent.report import SCHEMA
 from trisent.samples import TALK
 from unit.extractors import tiny
@@ -58,6 +60,16 @@ def test_a_broken_file_is_one_line_and_the_others_are_judged(trisent: Run, tmp_p
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "out/predictions.json").read_text(encoding="utf-8")) == found
     assert (tmp_path / "out/report.html").is_file()
+
+
+def test_a_name_in_an_old_encoding_of_china_comes_back_as_it_was(trisent: Run, tmp_path: Path) -> None:
+    name = os.fsdecode("我的.mp4".encode("gb18030"))
+    write(tmp_path / name, pictures=greys(5))
+    done = trisent("predict", name, "--json", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert document(done)["videos"][0]["path"] == name
+    assert json.loads((tmp_path / "out/predictions.json").read_bytes()) == document(done)
+    assert "<h2>" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
 
 
 def test_pretrained_without_a_bundle_says_how_to_get_one(trisent: Run) -> None:

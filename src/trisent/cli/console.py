@@ -1,6 +1,5 @@
 """Where commands print: progress bars on stderr, results on stdout."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from trisent.files import json_bytes
 from trisent.types import OnProgress
 
 _BAR = 20  # characters: a source has to have room beside it
@@ -33,7 +33,7 @@ def output() -> Console:
 
 def print_json(document: Any) -> None:
     """Print a document for scripts: UTF-8 JSON on stdout and nothing else."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json_bytes(document, indent=2).decode() + "\n")
 
 
 def progress_console() -> Console:

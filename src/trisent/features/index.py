@@ -20,7 +20,7 @@ from trisent import __version__
 from trisent.errors import DataError
 from trisent.features.part import FORMAT, Dtype, Failure, damaged
 from trisent.features.shards import MappedShard, Shard
-from trisent.files import write_whole
+from trisent.files import json_bytes, write_whole
 from trisent.i18n import t
 from trisent.types import MODALITIES, Modality, Provenance, Utterance, Word
 
@@ -136,14 +136,7 @@ def _beside(path: Path) -> Path:
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    return b"".join(_line(row) + b"\n" for row in rows)
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError:  # the name of a file may be no text
-        return json.dumps(row, allow_nan=False).encode()
+    return b"".join(json_bytes(row) + b"\n" for row in rows)
 
 
 def _entry_to_json(entry: Entry) -> dict[str, Any]:
