@@ -10,13 +10,15 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
+from av.filter import Graph
+from av.video.reformatter import ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
 from trisent.errors import MediaError
@@ -31,6 +33,7 @@ from trisent.media.container import (
     origin_s,
     stated_duration_s,
 )
+from trisent.media.hdr import from_pq
 from trisent.types import Frames, Utterance
 
 _MOST_THREADS = 4  # each decoding thread holds pictures of full size
@@ -178,10 +181,15 @@ class PictureTrack:
         aspect = self._stream.sample_aspect_ratio
         wide = float(aspect) if aspect and aspect > 0 else 1.0
         width, height = self._pictures.size(frame.width * max(wide, 1.0), frame.height / min(wide, 1.0))
-        scaled = self._scaler.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+        still = _one_field(frame) if frame.interlaced_frame else frame
+        is_pq = frame.color_trc == ColorTrc.SMPTE2084
+        kind = "rgb48le" if is_pq else "rgb24"
+        scaled = self._scaler.reformat(still, width=width, height=height, format=kind, threads=1)
         if scaled.rotation not in self._layouts:
             self._layouts[scaled.rotation] = _layout(scaled)
-        return _laid_out(np.ascontiguousarray(scaled.to_ndarray(), np.uint8), self._layouts[scaled.rotation])
+        values = scaled.to_ndarray()
+        image = from_pq(np.asarray(values, np.uint16)) if is_pq else np.asarray(values, np.uint8)
+        return _laid_out(image, self._layouts[scaled.rotation])
 
     def _end_s(self) -> float:
         """Return until when the last picture is shown, as far as the file says."""
@@ -193,6 +201,17 @@ class PictureTrack:
         if audio_stream(self._container) is None:
             end_s = max(end_s, stated_duration_s(self._container) or 0.0)
         return end_s
+
+
+def _one_field(frame: av.VideoFrame) -> av.VideoFrame:
+    """Take every second line of an interlaced picture: what moves is elsewhere in the others, and looks like a comb."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1)
+    )
+    graph.link_nodes(source, graph.add("field", "type=top"), graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def _layout(frame: av.VideoFrame) -> tuple[int, int, int, int]:

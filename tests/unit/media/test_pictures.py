@@ -108,6 +108,44 @@ def test_colours_survive_any_pixel_format(tmp_path: Path, name: str, how: dict[s
     assert corners(picture) == [pytest.approx(c, abs=6) for c in (RED, BLUE, GREEN, BLUE)]
 
 
+INTERLACED = {
+    "a.mpg": {"codec": "mpeg2video", "codec_options": {"flags": "+ildct+ilme"}},
+    "a.ts": {"codec_options": {"preset": "medium", "x264-params": "interlaced=1"}},
+}
+
+
+def bar(x: int) -> Picture:
+    picture = plain((40, 40, 40), width=160, height=96)
+    picture[:, x : x + 40] = 200
+    return picture
+
+
+@pytest.mark.parametrize("name", INTERLACED)
+def test_what_moves_in_an_interlaced_picture_is_seen_once(tmp_path: Path, name: str) -> None:
+    fields = [bar(6 * k) for k in range(20)]
+    woven = [
+        np.stack([a[::2], b[1::2]], axis=1).reshape(a.shape) for a, b in zip(fields[::2], fields[1::2], strict=True)
+    ]
+    path = write(tmp_path / name, pictures=woven, **INTERLACED[name])
+    for time, picture in read_frames(path, [0.14, 0.26]):
+        alone = fields[2 * int(25 * time)]
+        assert picture.shape == alone.shape
+        assert np.abs(picture.astype(int) - alone).mean() < 6  # with the other field in between 19
+
+
+def test_a_picture_of_high_dynamic_range_is_as_bright_as_on_an_ordinary_screen(tmp_path: Path) -> None:
+    nits = np.array([1.0, 10.0, 50.0, 100.0, 203.0, 1000.0])
+    power = (nits / 10_000) ** (2610 / 16384)  # SMPTE ST 2084
+    coded = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+    picture = np.repeat(np.repeat(255 * coded[None, :, None], 3, axis=2).round().astype(np.uint8), 32, axis=1)
+    picture = np.repeat(picture, 48, axis=0)
+    tags = "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
+    path = tmp_path / "a.mp4"
+    write(path, pictures=[picture] * 3, codec="libx265", pix_fmt="yuv420p10le", codec_options={"x265-params": tags})
+    expected = 255 * np.minimum(1, nits / 203) ** (1 / 2.4)  # white is at 203 (BT.2408), the screen BT.1886
+    np.testing.assert_allclose(one(path)[24, 16::32].mean(axis=1), expected, atol=9)
+
+
 @pytest.mark.parametrize(
     ("degrees", "expected"),
     [
