@@ -19,6 +19,7 @@ from trisent.media.container import (
     origin_s,
     report_damage,
     stated_duration_s,
+    tell_of_others,
     video_stream,
 )
 from trisent.media.pictures import Pictures, PictureTrack
@@ -84,6 +85,7 @@ def _read(
     everything: bool,
 ) -> Iterator[Clip]:
     with opened(path) as container:
+        tell_of_others(container, path)
         clock = Clock(container, path)
         stated_s = stated_duration_s(container)
         utterances = _in_order_of_end(utterances, path, stated_s)

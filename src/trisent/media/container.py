@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import av
 from av.container import InputContainer
@@ -42,6 +42,7 @@ _FAR_S, _EARLY_S = 30.0, 3.0  # what begins later is gone to; so much earlier, f
 
 _USUAL_FPS = 25.0
 
+_Stream = TypeVar("_Stream", av.AudioStream, av.VideoStream)
 Packet: TypeAlias = "av.Packet[Any]"  # of any stream; PyAV knows the parameter only in its stubs
 
 
@@ -86,13 +87,34 @@ def _formats(container: InputContainer) -> set[str]:
 
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
     """Choose the sound: the track marked as default, else the first."""
-    streams = [s for s in container.streams.audio if s.codec_context is not None]
-    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
+    return _default(_sounds(container))
 
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:
     """Choose the moving pictures, likewise; the cover of a music file is none."""
-    streams = [s for s in container.streams.video if s.codec_context is not None and not s.disposition & _COVER]
+    return _default(_moving(container))
+
+
+def tell_of_others(container: InputContainer, path: Path) -> None:
+    """Log which track is chosen where there are several."""
+    sounds, moving = _sounds(container), _moving(container)
+    if len(sounds) > 1 and (heard := _default(sounds)):
+        message = "{path}: has {n} tracks of sound; heard is number {k}, for another one make a file with it alone"
+        logger.warning("%s", t(message, path=path, n=len(sounds), k=sounds.index(heard) + 1))
+    if len(moving) > 1 and (seen := _default(moving)):
+        message = "{path}: has {n} tracks of pictures; seen is number {k}, for another one make a file with it alone"
+        logger.warning("%s", t(message, path=path, n=len(moving), k=moving.index(seen) + 1))
+
+
+def _sounds(container: InputContainer) -> list[av.AudioStream]:
+    return [s for s in container.streams.audio if s.codec_context is not None]
+
+
+def _moving(container: InputContainer) -> list[av.VideoStream]:
+    return [s for s in container.streams.video if s.codec_context is not None and not s.disposition & _COVER]
+
+
+def _default(streams: Sequence[_Stream]) -> _Stream | None:
     return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
 
 

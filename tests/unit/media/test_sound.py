@@ -123,7 +123,7 @@ def test_a_hole_in_the_time_stamps_is_silence(tmp_path: Path) -> None:
     assert loud_from_to(waveform[HZ:])[0] == pytest.approx(0.5, abs=0.01)
 
 
-def test_of_several_tracks_the_default_one_is_heard(tmp_path: Path) -> None:
+def test_of_several_tracks_the_default_one_is_heard_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "two.mkv"
     with av.open(str(path), "w") as file:
         streams = [file.add_stream("pcm_s16le", rate=HZ, layout="mono") for _ in range(2)]
@@ -134,6 +134,10 @@ def test_of_several_tracks_the_default_one_is_heard(tmp_path: Path) -> None:
             frame.sample_rate, frame.time_base, frame.pts = HZ, Fraction(1, HZ), 0
             file.mux(stream.encode(frame))
     assert frequency(heard(path)) == pytest.approx(900, abs=4)
+    (clip,) = read_clips(path, [Utterance("all", 0.0, 0.5)])
+    assert frequency(clip.waveform) == pytest.approx(900, abs=4)
+    (told,) = caplog.messages
+    assert "has 2 tracks of sound; heard is number 2" in told
 
 
 def test_recordings_that_were_joined_follow_each_other(tmp_path: Path) -> None:
