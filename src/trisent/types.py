@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class Frames:
     """Pictures with the times they are shown: `images` uint8 [n, height, width, 3] RGB, `times` [n] seconds."""
 
     images: NDArray[np.uint8]
-    times: Floats
+    times: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,17 @@ class Clip:
     frames: Frames | None
 
     def raw(self, modality: Modality) -> "str | tuple[Word, ...] | Floats | Frames | None":
-        """Return what an extractor of `modality` takes; None when the clip has none of it."""
+        """Return what an extractor of `modality` takes; None when the clip has none of it.
+
+        Times count from the beginning of the utterance, as in a waveform: hours into a video float32 is too coarse.
+        """
+        if modality == "audio":
+            return self.waveform
+        start = self.utterance.start
         if modality == "text":
-            return (self.utterance.words or self.utterance.text.strip()) or None
-        return self.waveform if modality == "audio" else self.frames
+            words = tuple(Word(w.start - start, w.end - start, w.text) for w in self.utterance.words)
+            return (words or self.utterance.text.strip()) or None
+        return self.frames and Frames(self.frames.images, self.frames.times - start)
 
 
 @dataclass(frozen=True, slots=True)

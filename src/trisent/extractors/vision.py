@@ -74,7 +74,7 @@ def features(values: Floats, frames: Frames, mask: NDArray[np.bool_]) -> Feature
     """Give each frame its row; rows of frames in which nothing was seen are zero and masked."""
     rows = np.zeros((len(mask), values.shape[1]), np.float32)
     rows[mask] = values
-    return Features(rows, frames.times, mask)
+    return Features(rows, frames.times.astype(np.float32), mask)
 
 
 def normalised(pictures: Sequence[Picture], mean: Sequence[float], std: Sequence[float]) -> Tensor:

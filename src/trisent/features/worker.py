@@ -165,9 +165,6 @@ def features_of(
     found = dict(zip(raws, extractor.extract(list(raws.values())), strict=True)) if raws else {}
     nothing = Features(np.zeros((0, extractor.dim), np.float32), np.zeros(0, np.float32), np.zeros(0, np.bool_))
     features = [found.get(i, nothing) for i in range(len(clips))]
-    if modality != "audio":  # a waveform begins with its utterance; words and frames know when in the file they are
-        starts = (np.float32(clip.utterance.start) for clip in clips)
-        features = [replace(one, times=one.times - start) for one, start in zip(features, starts, strict=True)]
     if rate_hz is None:
         return features
     lengths_s = (clip.utterance.end - clip.utterance.start for clip in clips)

@@ -162,7 +162,7 @@ class PictureTrack:
             return None
         height, width, _ = shown[0][1].shape  # the size may change in the middle of a file
         images = np.stack([_resized(image, width, height) for _, image in shown])
-        return Frames(images, np.array([time for time, _ in shown], np.float32))
+        return Frames(images, np.array([time for time, _ in shown]))
 
     def _collect(self, chosen: Iterable[tuple[Due, av.VideoFrame | None]]) -> None:
         for due, frame in chosen:

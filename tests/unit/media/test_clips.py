@@ -7,7 +7,7 @@ import pytest
 
 from media_files import greys, number_of, tone, write
 from trisent.media.clips import read_clips
-from trisent.types import Clip, Utterance
+from trisent.types import Clip, Frames, Utterance, Word
 
 
 def clips_of(path: Path, *spans: tuple[float, float]) -> list[Clip]:
@@ -61,3 +61,16 @@ def test_utterances_that_overlap_get_their_own_pictures_each(tmp_path: Path) -> 
     assert short.frames is not None
     assert len(long.frames.images) == 4
     assert [number_of(image) for image in short.frames.images] == [25]
+
+
+def test_at_the_end_of_a_day_times_are_as_fine_as_at_its_beginning(tmp_path: Path) -> None:
+    path = write(tmp_path / "day.mp4", pictures=greys(2), times=[0.0, 86_390.0, 86_400.0])
+    words = (Word(86_391.3, 86_391.7, "late"),)
+    (clip,) = read_clips(path, [Utterance("late", 86_390.1, 86_392.1, "late", words)])
+    assert clip.frames is not None
+    assert [number_of(image) for image in clip.frames.images] == [1] * 4
+    assert clip.frames.times.tolist() == pytest.approx([86_390.35, 86_390.85, 86_391.35, 86_391.85], rel=1e-12)
+    seen, said = clip.raw("video"), clip.raw("text")
+    assert isinstance(seen, Frames)
+    assert seen.times.tolist() == pytest.approx([0.25, 0.75, 1.25, 1.75], abs=1e-6)
+    assert said == (Word(pytest.approx(1.2), pytest.approx(1.6), "late"),)
