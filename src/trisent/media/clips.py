@@ -4,12 +4,14 @@ The one path from media to extractors: training and prediction both come through
 in `listening.py`, or known.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from trisent.i18n import t
 from trisent.media.choice import BrokenPromiseError, WrongPlaceError
 from trisent.media.container import (
     Clock,
@@ -27,11 +29,14 @@ from trisent.media.probe import probe
 from trisent.media.sound import SoundTrack
 from trisent.types import Clip, Utterance
 
+_log = logging.getLogger(__name__)
+
 __all__ = ["Pictures", "read_clips"]
 
 # After so many packets of other streams in a row, a stream is taken to have ended before the file: sound sooner than
 # pictures, which may stand still for minutes and take little memory to wait for.
 _SOUND_ENDED, _PICTURES_ENDED = 3_000, 30_000
+_LATE_S = 0.5  # tables round, and sound ends some packets after pictures
 
 
 def read_clips(
@@ -135,6 +140,8 @@ def _read(
                 heard.finish(path)
             if seen:
                 seen.finish(path)
+            end_s = max(stated_s or 0.0, max(clock.end_s.values(), default=math.inf))
+            _tell_of_late_ends(path, end_s, utterances[done:])
             for i in range(done, len(utterances)):
                 yield _clip(utterances[i], i, heard, seen)
         report_damage(path, *(track.decoder for track in (heard, seen) if track))
@@ -146,6 +153,14 @@ def _in_order_of_end(utterances: Sequence[Utterance], path: Path, stated_s: floa
         end_s = probe(path).duration_s if stated_s is None else stated_s
         utterances = [replace(u, end=max(u.start, end_s)) if math.isinf(u.end) else u for u in utterances]
     return sorted(utterances, key=lambda u: u.end)
+
+
+def _tell_of_late_ends(path: Path, end_s: float, utterances: Sequence[Utterance]) -> None:
+    """Say so when utterances go on long after the end of their file: little of them is there."""
+    late = [u for u in utterances if u.start < end_s < u.end - _LATE_S]
+    if late:
+        message = "{path}: ends at {end:.1f} s, before {count} of its utterances, such as {id} ({until:.1f} s)"
+        _log.warning("%s", t(message, path=path, end=end_s, count=len(late), id=late[-1].id, until=late[-1].end))
 
 
 def _clip(utterance: Utterance, i: int, heard: SoundTrack | None, seen: PictureTrack | None) -> Clip:

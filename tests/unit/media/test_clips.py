@@ -74,3 +74,12 @@ def test_at_the_end_of_a_day_times_are_as_fine_as_at_its_beginning(tmp_path: Pat
     assert isinstance(seen, Frames)
     assert seen.times.tolist() == pytest.approx([0.25, 0.75, 1.25, 1.75], abs=1e-6)
     assert said == (Word(pytest.approx(1.2), pytest.approx(1.6), "late"),)
+
+
+def test_utterances_that_end_long_after_their_file_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "a.mp4", pictures=greys(50), sound=tone(2.0))
+    clips_of(path, (0.0, 2.2), (1.0, 2.0), (5.0, 6.0))
+    assert not caplog.messages
+    clips_of(path, (0.0, 1.0), (1.0, 2.0), (1.0, 400.0))
+    (told,) = caplog.messages
+    assert "ends at 2.0 s, before 1 of its utterances, such as 2 (400.0 s)" in told
