@@ -1,5 +1,6 @@
 """The face that matters in a picture, cut out the way the expression network was trained to see faces."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,19 @@ _ELSEWHERE = 1.0  # in sides of the face: farther than a head moves from frame t
 _PATIENCE = 2  # frames; at two a second, whoever is there for longer is the one to look at
 
 
-class FaceFinder:
-    """Find the main face: the largest at first, then the one that is where it was.
+@dataclass(slots=True)
+class _Person:
+    """Somebody in these pictures: where they were last, and in how many pictures."""
 
-    Keeps the last box, so one finder follows one person; call `reset` before other pictures.
+    box: Floats
+    pictures: int = 0
+
+
+class FaceFinder:
+    """Find the main face: the largest at first, then the one that is where it was, however others lean forward.
+
+    Whoever takes the place of a main face that is gone makes room again for one that was there longer and comes back.
+    Keeps the boxes, so one finder is for pictures that follow each other; call `reset` before others.
 
     Args:
         folder: holds the detector's weights.
@@ -34,41 +44,46 @@ class FaceFinder:
         self.reset()
 
     def reset(self) -> None:
-        """Forget where the face was."""
-        self._last: Floats | None = None
+        """Forget whose faces were where."""
+        self._people = list[_Person]()
+        self._main: _Person | None = None
         self._missed = self._followed = 0
 
     def main_face(self, image: NDArray[np.uint8]) -> Floats | None:
         """Return the box [x1, y1, x2, y2] in pixels of the main face of an RGB picture; None without it."""
-        if self._last is not None and not self._missed and self._followed < self._every - 1:
-            boxes, _ = self._detector.follow(image, self._last)
-            if len(boxes):
+        if self._main is not None and not self._missed and self._followed < self._every - 1:
+            boxes, _ = self._detector.follow(image, self._main.box)
+            if (box := _there(boxes, self._main.box)) is not None:
                 self._followed += 1
-                self._last = boxes[self._nearest(boxes)[0]]
-                return self._last
+                return self._seen(self._main, box)
         boxes, _ = self._detector.detect(image)
         self._followed = 0
-        if len(boxes) == 0:
-            self._missed += 1
-            return None
-        best, away = self._nearest(boxes)
-        if away > _ELSEWHERE and self._missed < _PATIENCE:
+        for person in sorted(self._people, key=lambda p: (p.pictures, p is self._main), reverse=True):
+            if (box := _there(boxes, person.box)) is not None:
+                return self._seen(person, box)
+            if person is self._main and self._missed < _PATIENCE:
+                break
+        if len(boxes) == 0 or (self._main is not None and self._missed < _PATIENCE):
             # Somebody else, while the main face is turned away; or a cut, which lasts.
             self._missed += 1
             return None
-        self._last, self._missed = boxes[best], 0
-        return self._last
+        self._people.append(_Person(boxes[(boxes[:, 2:] - boxes[:, :2]).max(axis=1).argmax()]))
+        return self._seen(self._people[-1], self._people[-1].box)
 
-    def _nearest(self, boxes: Floats) -> tuple[int, float]:
-        """Choose among boxes: its index, and how far it is from the last one, in its own sides."""
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-        if self._last is None:
-            return int(sides.argmax()), 0.0
-        # A second person of about the same size must not take over for single frames.
-        moved = (boxes[:, :2] + boxes[:, 2:]) / 2 - (self._last[:2] + self._last[2:]) / 2
-        away = np.linalg.norm(moved, axis=1) / sides
-        best = int((sides / (1 + away)).argmax())
-        return best, float(away[best])
+    def _seen(self, person: _Person, box: Floats) -> Floats:
+        person.box, person.pictures = box, person.pictures + 1
+        self._main, self._missed = person, 0
+        return box
+
+
+def _there(boxes: Floats, last: Floats) -> Floats | None:
+    """Choose among boxes the one of a face that was in `last`; None when they are all elsewhere."""
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    moved = (boxes[:, :2] + boxes[:, 2:]) / 2 - (last[:2] + last[2:]) / 2
+    away = np.linalg.norm(moved, axis=1) / np.maximum(sides, 1e-9)  # in its own sides
+    # A second person of about the same size must not take over for single frames.
+    fit = np.where(away <= _ELSEWHERE, sides / (1 + away), 0)
+    return boxes[fit.argmax()] if fit.any() else None
 
 
 def cut_face(image: NDArray[np.uint8], box: Floats) -> NDArray[np.uint8]:

@@ -116,6 +116,24 @@ def test_while_the_main_face_is_turned_away_nobody_else_takes_its_place(folder: 
     assert overlap(back, placed(*LEFT)) > 0.5
 
 
+def test_a_main_face_that_comes_back_takes_its_place_again(folder: Path, portrait: Picture) -> None:
+    finder, small = FaceFinder(folder), (420, 60, 200)
+    both, alone = scene(portrait, LEFT, small), scene(portrait, small)
+    boxes = [finder.main_face(picture) for picture in [both] * 6 + [alone] * 3 + [both] * 5]
+    assert boxes[6:8] == [None, None]  # at first nobody else is looked at
+    for box, place in ((boxes[5], LEFT), (boxes[8], small), (boxes[-1], LEFT)):
+        assert box is not None
+        assert overlap(box, placed(*place)) > 0.5
+
+
+def test_a_larger_face_elsewhere_does_not_hide_the_main_one(folder: Path, portrait: Picture) -> None:
+    finder, small = FaceFinder(folder, every=1), (10, 220, 110)
+    for picture in [scene(portrait, small)] * 2 + [scene(portrait, small, (140, 0, 360))] * 4:
+        box = finder.main_face(picture)
+        assert box is not None
+        assert overlap(box, placed(*small)) > 0.5
+
+
 def test_after_a_cut_the_new_place_is_accepted(folder: Path, portrait: Picture) -> None:
     finder = FaceFinder(folder)
     finder.main_face(scene(portrait, LEFT))
