@@ -144,7 +144,8 @@ class PictureTrack:
         """
         self._collect(self._choice.finish(self._end_s()))
         if self._everything and self._owners and not self.decoder.gave_something:
-            raise MediaError(t("{path}: not one of its pictures can be decoded; is the file complete?", path=path))
+            message = "{path}: no picture of it can be decoded; is it complete? If players show it, save it as MP4"
+            raise MediaError(t(message, path=path))
 
     def is_complete(self, i: int) -> bool:
         """Say whether all the pictures of utterance `i` are here."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from av import VideoCodecContext
 from av.container import InputContainer
 
 from trisent.errors import MediaError
@@ -33,12 +34,16 @@ def probe(path: Path) -> MediaInfo:
         if audio is None and video is None:
             raise MediaError(t("{path}: holds neither sound nor moving pictures", path=path))
         sound = f"{audio.codec_context.name}, {audio.codec_context.sample_rate} Hz" if audio else None
-        size = f"{video.codec_context.width} x {video.codec_context.height}" if video else ""
-        pictures = f"{video.codec_context.name}, {size}" if video else None
+        pictures = _described(video.codec_context) if video else None
         duration_s = stated_duration_s(container)
         if duration_s is None:
             duration_s = _measured_duration_s(container, path)
     return MediaInfo(path, duration_s, sound, pictures)
+
+
+def _described(pictures: VideoCodecContext) -> str:
+    size = f", {pictures.width} x {pictures.height}" if pictures.width else ""  # animated WebP does not say
+    return f"{pictures.name}{size}"
 
 
 def _measured_duration_s(container: InputContainer, path: Path) -> float:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from media_files import BAD_INPUTS, REFUSED, greys, number_of, talk, tone, write
 from trisent.errors import MediaError
+from trisent.media.clips import read_clips
 from trisent.media.probe import probe
 from trisent.media.sound import read_waveform
+from trisent.types import Utterance
 from unit.media.conftest import read_frames
 
 SAYS = {
@@ -205,3 +208,11 @@ def test_4k_does_not_fill_the_memory(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     # The 20 pictures are 250 MB as they are stored, 500 MB as RGB.
     assert float(done.stdout) < 220
+
+
+def test_pictures_of_a_kind_that_cannot_be_decoded_are_said_to_be_so(tmp_path: Path) -> None:
+    path, pictures = tmp_path / "moving.webp", [Image.fromarray(picture) for picture in greys(3)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    assert "0 x 0" not in str(probe(path).video)
+    with pytest.raises(MediaError, match="save it as MP4"):
+        list(read_clips(path, [Utterance("all", 0.0, 0.04)]))
