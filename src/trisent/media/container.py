@@ -199,7 +199,9 @@ class Clock:
             return
         length_s = (packet.duration or 0) * tick_s
         if self._may_restart:
-            shift_s = self._shift_s(index, stamp * tick_s)
+            # In the middle of a group dts is guessed; where only it goes back, the clock has not restarted.
+            late_s = max(0, (packet.pts or stamp) - stamp) * tick_s
+            shift_s = self._shift_s(index, stamp * tick_s, late_s)
             self._next_s[index] = stamp * tick_s + shift_s + length_s
             ticks = round(shift_s / tick_s)
             packet.pts = None if packet.pts is None else packet.pts + ticks
@@ -209,12 +211,18 @@ class Clock:
         self._longest_s = max(self._longest_s, start_s + length_s - before_s)
         self.end_s[index] = max(before_s, start_s + length_s)
 
-    def _shift_s(self, index: int, stamp_s: float) -> float:
-        """Return what to add to the stamps of a stream so that they go on from where they were."""
+    def _shift_s(self, index: int, stamp_s: float, late_s: float) -> float:
+        """Return what to add to the stamps of a stream so that they go on from where they were.
+
+        Args:
+            index: of the stream.
+            stamp_s: when the packet is decoded.
+            late_s: how much later it is shown.
+        """
         seen = self._restarts.setdefault(index, len(self._shifts_s) - 1)
         next_s = self._next_s.get(index, stamp_s + self._shifts_s[seen])
         jump_s = stamp_s + self._shifts_s[seen] - next_s
-        if not -_BACK_S <= jump_s <= _AHEAD_S:
+        if not -_BACK_S - late_s <= jump_s <= _AHEAD_S:
             # Streams meet the same restart one after the other; with the same shift they stay together.
             together = seen + 1 < len(self._shifts_s) and abs(stamp_s + self._shifts_s[seen + 1] - next_s) < _APART_S
             if not together:

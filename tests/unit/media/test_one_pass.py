@@ -256,6 +256,21 @@ def test_recordings_that_were_joined_follow_each_other(tmp_path: Path) -> None:
     assert np.abs(np.fft.rfft(later)).argmax() * HZ / len(later) == pytest.approx(880, abs=4)
 
 
+@pytest.mark.parametrize("part", [0.13, 0.37, 0.61])
+@pytest.mark.parametrize("name", ["b_frames.ts", "mpeg2.mpg"])
+def test_a_recording_that_was_cut_out_of_a_longer_one_shows_what_a_full_decoding_does(
+    files: Path, tmp_path: Path, name: str, part: float
+) -> None:
+    data = (files / name).read_bytes()
+    (tmp_path / name).write_bytes(data[int(part * len(data)) :])
+    shown = plainly(tmp_path / name)
+    (clip,) = read(tmp_path / name, [(0.0, shown[-1][0])])
+    assert clip.frames is not None
+    for time, image in zip(clip.frames.times, clip.frames.images, strict=True):
+        on_screen = [picture for begin, picture in shown if begin <= time + 2e-6] or [shown[0][1]]
+        np.testing.assert_array_equal(image, on_screen[-1])
+
+
 def test_the_size_may_change_in_the_middle(tmp_path: Path) -> None:
     small = write(tmp_path / "1.ts", pictures=greys(25)).read_bytes()
     large = write(tmp_path / "2.ts", pictures=greys(50, width=128, height=96)[25:]).read_bytes()
