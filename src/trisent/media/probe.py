@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from av import VideoCodecContext
+from av import AudioCodecContext, VideoCodecContext
 from av.container import InputContainer
 
 from trisent.errors import MediaError
@@ -33,15 +33,20 @@ def probe(path: Path) -> MediaInfo:
         audio, video = audio_stream(container), video_stream(container)
         if audio is None and video is None:
             raise MediaError(t("{path}: holds neither sound nor moving pictures", path=path))
-        sound = f"{audio.codec_context.name}, {audio.codec_context.sample_rate} Hz" if audio else None
-        pictures = _described(video.codec_context) if video else None
+        sound = _heard(audio.codec_context) if audio else None
+        pictures = _seen(video.codec_context) if video else None
         duration_s = stated_duration_s(container)
         if duration_s is None:
             duration_s = _measured_duration_s(container, path)
     return MediaInfo(path, duration_s, sound, pictures)
 
 
-def _described(pictures: VideoCodecContext) -> str:
+def _heard(sound: AudioCodecContext) -> str:
+    rate = f", {sound.sample_rate} Hz" if sound.sample_rate else ""  # not known yet where sound begins late
+    return f"{sound.name}{rate}"
+
+
+def _seen(pictures: VideoCodecContext) -> str:
     size = f", {pictures.width} x {pictures.height}" if pictures.width else ""  # animated WebP does not say
     return f"{pictures.name}{size}"
 
