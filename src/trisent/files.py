@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trisent.errors import DataError, TrisentError, UsageError
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
+        raise DataError(t("{path}: cannot be opened ({reason})", path=path, reason=system_reason(error))) from error
     if data.startswith(_WORKBOOKS):
         raise DataError(t("{path}: is a workbook; save it as CSV (UTF-8) in the spreadsheet program", path=path))
     for encoding in _encodings(data):

@@ -61,3 +61,13 @@ def t(template: str, /, **values: object) -> str:
     if _language == "zh":
         template = chinese().get(template, template)
     return template.format(**values) if values else template
+
+
+def system_reason(error: Exception) -> str:
+    """Say in a few words, in the current language, what the system, or FFmpeg, said of a file.
+
+    >>> system_reason(FileNotFoundError(2, "No such file or directory", "a.csv"))
+    'No such file or directory'
+    """
+    said = getattr(error, "strerror", None)
+    return t(said) if said else str(error)

@@ -5,8 +5,9 @@ import logging
 import sys
 from collections.abc import Callable
 
+from trisent.cli.parser_words import translated
 from trisent.errors import TrisentError
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.memory import keep_memory
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
@@ -72,7 +73,8 @@ def _explain(error: Exception) -> int:
             1,
         )
     if isinstance(error, OSError):
-        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        reason = system_reason(error)
+        reason = f"{error.filename}: {reason}" if error.filename else reason
         return _fail(t("error: {reason}", reason=reason), 1)
     message = "error: trisent has a fault: {kind}: {reason}. Run it again with -v and report what it prints"
     return _fail(t(message, kind=type(error).__name__, reason=error), 1)
@@ -81,8 +83,10 @@ def _explain(error: Exception) -> int:
 def _usage_message(error: Exception) -> str | None:
     """Return what the command line's parser complains of; None for any other error."""
     # typer brings its own copy of click, whose exceptions have no public name to import.
-    is_usage = any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
-    return str(getattr(error, "message", "") or error) if is_usage else None
+    if not any(kind.__name__ == "ClickException" for kind in type(error).__mro__):
+        return None
+    said = getattr(error, "format_message", error.__str__)  # names the option; the message alone does not
+    return translated(str(said()).strip().rstrip("."))
 
 
 def _command(error: Exception) -> str:

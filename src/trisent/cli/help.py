@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.columns import Columns
 from rich.text import Text
-from typer import rich_utils
+from typer import Context, rich_utils
 
 from trisent.i18n import t
 
@@ -25,6 +25,14 @@ def translate() -> None:
     }
     for name, word in words.items():
         setattr(rich_utils, name, word)
+    formatter: Any = getattr(Context, "formatter_class", None)
+    if formatter is not None:
+        write_usage = formatter.write_usage
+
+        def usage(self: Any, prog: str, args: str = "", prefix: str | None = None) -> None:
+            write_usage(self, prog, args, t("Usage: ") if prefix is None else prefix)
+
+        formatter.write_usage = usage
     of_parameters: Any = getattr(rich_utils, "_get_parameter_help", None)  # typer has no public names for them
     of_commands: Any = getattr(rich_utils, "_make_command_help", None)
     if of_parameters is None or of_commands is None:

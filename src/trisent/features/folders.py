@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from trisent.features.part import Failure
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 
 _VIDEO = """
 .mp4 .mov .m4v .mkv .webm .avi .flv .f4v .wmv .asf .mpg .mpeg .m2v .ts .mts .m2ts .vob .ogv .3gp .3g2 .rm .rmvb .mxf .dv
@@ -69,7 +69,7 @@ def media_below(folder: Path) -> tuple[list[Path], list[Failure]]:
             inside = sorted((p for p in here.iterdir() if not p.name.startswith(".")), key=by_nature)
             folders = [p for p in inside if p.is_dir()]
         except OSError as error:
-            failures.append(Failure(str(here), str(here), None, why(error)))
+            failures.append(Failure(str(here), str(here), None, system_reason(error)))
             continue
         # The first folder in this order is looked into first, so a folder reached twice is always found the same way.
         waiting += reversed(folders)
@@ -82,10 +82,5 @@ def fault_of(path: Path) -> str:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        return why(error)
+        return system_reason(error)
     return "" if stat.S_ISREG(mode) else t("is no file")
-
-
-def why(error: OSError) -> str:
-    """Say in a few words what the system said."""
-    return error.strerror or str(error)

@@ -13,7 +13,7 @@ from trisent.features.part import Failure
 from trisent.features.pool import Crash, Stage, run_in_processes
 from trisent.features.work import Source
 from trisent.files import write_whole
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.media.listening import listen
 from trisent.media.probe import probe
 from trisent.media.speech import Recogniser
@@ -102,7 +102,7 @@ def hear(
             try:
                 files[i] = cache / f"{fingerprint(source.path)}.json"
             except OSError as error:
-                known[i] = t("cannot be read ({reason})", reason=error.strerror or error)
+                known[i] = t("cannot be read ({reason})", reason=system_reason(error))
                 continue
             if (before := _read(files[i])) is not None:
                 known[i] = before

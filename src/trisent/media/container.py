@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from trisent.errors import MediaError
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.media.whole import check_whole
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ def opened(path: Path) -> Iterator[InputContainer]:
         message = (
             "{path}: cannot be read as video or sound ({reason}); is it complete? Try playing it, or copy it again"
         )
-        raise MediaError(t(message, path=path, reason=error.strerror or error)) from error
+        raise MediaError(t(message, path=path, reason=system_reason(error))) from error
     except OSError as error:  # permissions, a disk that went away
-        raise MediaError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
+        raise MediaError(t("{path}: cannot be opened ({reason})", path=path, reason=system_reason(error))) from error
 
 
 def _refuse(path: Path) -> None:

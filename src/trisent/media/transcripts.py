@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trisent.errors import UsageError
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.media.speech import ends_sentence
 
 _STAMP = r"((?:\d+:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?)"
@@ -73,7 +73,7 @@ def _read(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(t("{path}: cannot be opened ({reason})", path=path, reason=error.strerror or error)) from error
+        raise UsageError(t("{path}: cannot be opened ({reason})", path=path, reason=system_reason(error))) from error
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = data.decode(encoding)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trisent import __version__
 from trisent.errors import BundleError
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 
 LOG = "test_log.jsonl"
 
@@ -47,7 +47,7 @@ def record_opening(folder: Path, *, model: str, data: str, predictions: str) -> 
             "{path} cannot be written ({reason}), and test is not opened without a line in it. "
             "Copy the bundle to where you may write, with its log if it has one"
         )
-        raise BundleError(t(message, path=path, reason=error.strerror or error)) from error
+        raise BundleError(t(message, path=path, reason=system_reason(error))) from error
     return count_openings(folder, model=model)
 
 
