@@ -132,6 +132,20 @@ def test_convert_says_the_sizes_and_the_digest_of_what_it_wrote(trisent: Run, tm
     assert said["digest"] == json.loads(trisent("data", "describe", "smaller", "--json").stdout)["digest"]
 
 
+@pytest.mark.parametrize(("format", "name"), [("labelcsv", "out"), ("mmsa", "out.pkl"), ("store", "out")])
+def test_the_digest_that_convert_says_is_that_of_what_is_read_again_though_ids_change(
+    trisent: Run, tmp_path: Path, format: str, name: str
+) -> None:
+    splits = {}
+    for split in ("train", "valid", "test"):
+        labels = np.array([1, 1.5, -2], np.float32)
+        splits[split] = {"id": [f"{split} v{i}[{i}]" for i in range(3)], "regression_labels": labels,
+                         "audio": np.ones((3, 2, 4), np.float32)}  # fmt: skip
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps(splits))
+    said = json.loads(trisent("data", "convert", "mine.pkl", name, "--to", format, "--json").stdout)
+    assert said["digest"] == json.loads(trisent("data", "describe", name, "--json").stdout)["digest"]
+
+
 def test_convert_cleans_with_what_train_says_and_keeps_that(trisent: Run, sample: Path, tmp_path: Path) -> None:
     arrays = dict(np.load(sample / "train.npz"))
     arrays["audio_features"][:, 3] = 5.0

@@ -78,10 +78,10 @@ def _say(dataset: "Dataset", out: Path, *, to: str, lost: Sequence[str], as_json
 
     from trisent.cli.console import output, print_json
     from trisent.data.dataset import SPLITS
-    from trisent.data.readers import FORMATS
+    from trisent.data.readers import FORMATS, written_ids
     from trisent.data.resplit import split_digest
 
-    who = replace(dataset, features={})
+    who = replace(dataset, features={}, ids=written_ids(dataset, format=to))
     if FORMATS[to].for_training:
         who = who.take(np.flatnonzero(dataset.usable))
     counts = {s: len(who.index(s)) for s in (*SPLITS, "")}

@@ -1,7 +1,7 @@
 """Every format of the field by name: which one a file or folder is, reading it, and writing it.
 
 Adding a format adds a line to `FORMATS` and a file to `trisent.data.formats` with `recognises(path)`, `read(path)` and,
-if it can be written, `write(dataset, path)`.
+if it can be written, `write(dataset, path)`; and `written_ids(dataset)` if ids come back otherwise.
 """
 
 import importlib
@@ -88,6 +88,12 @@ def write(dataset: Dataset, path: Path, *, format: str) -> tuple[str, ...]:
         raise DataError(t("{path} is there already, and nothing is overwritten. Name a new place.", path=path))
     module = importlib.import_module(f"trisent.data.formats.{FORMATS[format].module}")
     return cast(Callable[[Dataset, Path], tuple[str, ...]], module.write)(dataset, path)
+
+
+def written_ids(dataset: Dataset, *, format: str) -> tuple[str, ...]:
+    """Give the ids that reading finds again of what `write` writes: some formats name utterances in their own way."""
+    own: Callable[[Dataset], tuple[str, ...]] | None = getattr(_module(FORMATS[format]), "written_ids", None)
+    return dataset.ids if own is None else own(dataset)
 
 
 def _module(format: Format) -> _Reads:

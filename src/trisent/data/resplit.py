@@ -38,6 +38,16 @@ def video_in(utterance: str) -> str:
     return found["video"] if found else ""
 
 
+def lost_videos(dataset: Dataset, kept: Sequence[str]) -> tuple[str, ...]:
+    """Say that a format which tells videos by ids keeps others, `kept`, than the data set has; () if it does not."""
+    other = [i for i, video in enumerate(dataset.videos) if video and video != kept[i]]
+    if not other:
+        return ()
+    message = "{count} utterances are of another video from now on, the one in their id: {id} of {after}, not {before}"
+    i = other[0]
+    return (t(message, count=len(other), id=dataset.ids[i], before=dataset.videos[i], after=kept[i]),)
+
+
 def classes_of(sentiment: Floats, scale: tuple[float, float]) -> NDArray[np.int64]:
     """Give the class 0..6 of each sentiment, -1 where it is unknown.
 

@@ -31,13 +31,15 @@ _STRETCH_WORDS = {
     "id": ("id", "utterance_id"),
     **_COMMON,
 }
-SPLIT_NAMES = {
+SPLIT_NAMES = {  # as people write them, in lower case
     "train": "train",
+    "training": "train",
     "valid": "valid",
     "val": "valid",
     "dev": "valid",
     "validation": "valid",
     "test": "test",
+    "testing": "test",
 }
 _CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 

@@ -130,3 +130,13 @@ def test_ids_of_another_kind_get_two_parts_and_that_is_said(tmp_path: Path):
     lost = labelcsv.write(data, tmp_path / "w")
     assert lost == ("2 utterances get ids of video_id and clip_id: talk becomes talk$_$talk",)
     assert labelcsv.read(tmp_path / "w").ids == ("talk$_$talk", "v$_$v[3]")
+
+
+def test_videos_that_ids_contradict_and_blanks_in_ids_are_told(tmp_path: Path):
+    data = Dataset(
+        "d", "", ("v$_$1", "w$_$ 2"), ("train", "test"), {"sentiment": np.zeros(2, np.float32)}, {}, videos=("x", "w")
+    )
+    lost = labelcsv.write(data, tmp_path / "w")
+    assert lost[0] == "1 utterances are of another video from now on, the one in their id: v$_$1 of v, not x"
+    assert "blanks at the ends of ids are not kept" in lost
+    assert labelcsv.read(tmp_path / "w").ids == labelcsv.written_ids(data)

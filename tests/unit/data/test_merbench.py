@@ -143,3 +143,16 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     (path / "features" / "bert-UTT" / "c_2.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(DataError, match=r"c_2\.npy cannot be read"):
         merbench.read(path)
+
+
+def test_a_label_that_is_no_dictionary_is_unknown_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "cmumosi-process"
+    path.mkdir()
+    corpora: dict[str, Any] = {"train_corpus": {"x_1": {"emo": 0, "val": 1.0}, "x_2": 2.5}, "val_corpus": {"x_3": "0"}}
+    np.savez(path / "label.npz", **corpora)
+    dataset = merbench.read(path)
+    np.testing.assert_array_equal(dataset.sentiment, np.array([1.0, np.nan, np.nan], np.float32))
+    told = [note for note in dataset.notes if "count as unknown" in note]
+    assert len(told) == 1
+    assert told[0].startswith("2 of 3 labels are not written as")
+    assert told[0].endswith("first that of x_2")

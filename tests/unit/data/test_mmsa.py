@@ -350,3 +350,18 @@ def test_a_file_of_ours_holds_nothing_but_plain_data(tmp_path: Path) -> None:
     got = load(tmp_path / "a.pkl")
     assert isinstance(got, dict)
     assert list(got) == ["train", "valid", "test", "config"]
+
+
+@pytest.mark.parametrize("names", [("Train", "Valid", "Test"), ("TRAIN", "Dev", "TEST"), ("training", "val", "test ")])
+def test_splits_are_told_whatever_the_case_of_their_names(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    path = write(tmp_path / "a.pkl", {name: unaligned(s) for name, s in zip(names, VIDEOS, strict=True)})
+    assert mmsa.recognises(path)
+    dataset = mmsa.read(path)
+    assert dataset.splits == ("train",) * 3 + ("valid",) * 2 + ("test",) * 2
+    assert not any(name in note for note in dataset.notes for name in names)
+
+
+def test_one_split_under_two_names_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.pkl", {"train": unaligned("train"), "Train": unaligned("valid")})
+    with pytest.raises(DataError, match="one split under two names"):
+        mmsa.read(path)

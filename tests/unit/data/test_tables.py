@@ -128,11 +128,12 @@ def test_what_is_written_comes_back_whole(tmp_path: Path, name: str):
 
 def test_what_no_table_keeps_is_said(tmp_path: Path):
     labels = {"sentiment": np.zeros(1, np.float32), "arousal": np.zeros(1, np.float32)}
-    data = Dataset("d", "", ("a",), ("",), labels, {}, scale=(-1.0, 1.0), synthetic=True)
+    data = Dataset("d", "", ("a ",), ("",), labels, {}, scale=(-1.0, 1.0), synthetic=True)
     assert tables.write(data, tmp_path / "d.csv") == (
         "that the data are synthetic is not kept",
         "that sentiment goes from -1 to 1 is not kept",
         "labels that have no column are not kept: arousal",
+        "blanks at the ends of ids are not kept",
     )
 
 

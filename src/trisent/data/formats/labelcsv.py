@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from trisent.data.dataset import EMOTIONS, Dataset
+from trisent.data.formats.pickled import unique
+from trisent.data.resplit import lost_videos
 from trisent.data.rows import EMOTION_WORDS, LABEL_COLUMNS, WORDS, Row, assemble, lost_in_tables, written
 from trisent.errors import DataError
 from trisent.features.tables import read_table
@@ -90,7 +92,7 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
         ]
         files[EMOTION_TABLE] = table_bytes([columns, *known])
     write_whole(path, {name: content for name, content in files.items() if content})
-    return _lost(dataset, [_id(*pair) for pair in names])
+    return _lost(dataset, names)
 
 
 def _names(dataset: Dataset, i: int) -> tuple[str, str]:
@@ -101,12 +103,20 @@ def _names(dataset: Dataset, i: int) -> tuple[str, str]:
     return dataset.videos[i] or dataset.ids[i], dataset.ids[i]
 
 
-def _lost(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...]:
-    lost = [*lost_in_tables(dataset)]
+def _lost(dataset: Dataset, names: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    ids = [_id(*pair) for pair in names]
+    lost = [*lost_in_tables(dataset), *lost_videos(dataset, [video for video, _ in names])]
     if renamed := sum(a != b for a, b in zip(ids, dataset.ids, strict=True)):
         i = next(k for k, (a, b) in enumerate(zip(ids, dataset.ids, strict=True)) if a != b)
         message = "{count} utterances get ids of video_id and clip_id: {before} becomes {after}"
         lost.append(t(message, count=renamed, before=dataset.ids[i], after=ids[i]))
     if any(text != text.strip() for text in dataset.texts):
         lost.append(t("blanks at the ends of texts are not kept"))
+    if any(part != part.strip() for pair in names for part in pair):
+        lost.append(t("blanks at the ends of ids are not kept"))
     return tuple(lost)
+
+
+def written_ids(dataset: Dataset) -> tuple[str, ...]:
+    """Give the ids that reading finds again of what `write` writes."""
+    return unique([_id(*map(str.strip, _names(dataset, i))) for i in range(len(dataset))])[0]

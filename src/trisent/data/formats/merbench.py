@@ -64,6 +64,9 @@ def read(path: Path) -> Dataset:
     ids, notes = unique(names)
     values = numbers(path / LABELS, [_value(label) for *_, label in clips], "val")
     texts, more = _read_texts(path, names)
+    if bare := [str(name) for _, name, label in clips if not isinstance(label, dict)]:
+        message = "{count} of {n} labels are not written as {expected} and count as unknown, first that of {first}"
+        more += (t(message, count=len(bare), n=len(clips), expected='{"emo": …, "val": …}', first=bare[0]),)
     features: dict[Modality, Sequences] = {}
     for modality, folder in _feature_folders(path).items():
         features[modality], missing = _read_features(folder, names)

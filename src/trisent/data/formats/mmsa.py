@@ -218,6 +218,11 @@ def _columns(dataset: Dataset, index: NDArray[np.int64]) -> dict[str, object]:
     return columns
 
 
+def written_ids(dataset: Dataset) -> tuple[str, ...]:
+    """Give the ids that reading finds again of what `write` writes."""
+    return unique([_id(dataset, i) for i in range(len(dataset))])[0]
+
+
 def _id(dataset: Dataset, i: int) -> str:
     name, video = dataset.ids[i], dataset.videos[i]
     return name if not video or video_of(name) == video else f"{video}$_${name}"

@@ -74,7 +74,12 @@ def _splits(value: object) -> dict[str, object]:
     """Return what is below the names of splits, by our names for them."""
     if not isinstance(value, dict):
         return {}
-    return {SPLIT_NAMES[key]: found for key, found in value.items() if isinstance(key, str) and key in SPLIT_NAMES}
+    return {split: found for key, found in value.items() if (split := _split_named(key))}
+
+
+def _split_named(key: object) -> str:
+    """Say which split a key names, in whatever case; "" if none."""
+    return SPLIT_NAMES.get(key.strip().lower(), "") if isinstance(key, str) else ""
 
 
 def read_splits(path: Path) -> tuple[dict[str, object], dict[str, object]]:
@@ -90,7 +95,7 @@ def read_splits(path: Path) -> tuple[dict[str, object], dict[str, object]]:
         found = ", ".join(str(key)[:40] for key in list(value)[:8]) if isinstance(value, dict) else type(value).__name__
         message = "{path}: expected a dictionary with train, valid and test; found {found}"
         raise DataError(t(message, path=path, found=found or t("nothing")))
-    rest = {str(key): item for key, item in value.items() if key not in SPLIT_NAMES}
+    rest = {str(key): item for key, item in value.items() if not _split_named(key)}
     if len(splits) + len(rest) < len(value):
         message = "{path} has one split under two names (found: {found})"
         raise DataError(t(message, path=path, found=", ".join(map(str, value))[:200]))

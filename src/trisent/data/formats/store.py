@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from trisent.data.dataset import SENTIMENT, Dataset, Sequences
 from trisent.data.provenance import preset_of
-from trisent.data.resplit import video_in
+from trisent.data.resplit import lost_videos, video_in
 from trisent.data.rows import guessed_sims
 from trisent.errors import DataError
 from trisent.evaluation.classes import SIMS_SCALE, like_sims
@@ -220,6 +220,9 @@ def _lost(dataset: Dataset) -> tuple[str, ...]:
         lost.append(t("of the labels only sentiment is kept, not {others}", others=others))
     if endless := int(np.isinf(dataset.sentiment).sum()):
         lost.append(t("{count} labels that are infinite are unknown from now on", count=endless))
+    lost += lost_videos(
+        dataset, [video_in(name) or video for name, video in zip(dataset.ids, dataset.videos, strict=True)]
+    )
     if (dataset.scale == SIMS_SCALE) != like_sims(dataset.sentiment):
         low, high = dataset.scale
         lost.append(t("that sentiment goes from {low:g} to {high:g} is not kept", low=low, high=high))

@@ -109,6 +109,8 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
     lost = [*lost_in_tables(dataset)]
     if suffix not in _JSON and any(text != text.strip() for text in dataset.texts):
         lost.append(t("blanks at the ends of texts are not kept"))
+    if suffix not in _JSON and any(name != name.strip() for name in dataset.ids):
+        lost.append(t("blanks at the ends of ids are not kept"))
     return tuple(lost)
 
 
