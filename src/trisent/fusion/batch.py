@@ -38,6 +38,14 @@ class Batch:
             *(None if x is None else x.to(device) for x in (self.labels, self.tokens, self.token_mask)),
         )
 
+    def take(self, rows: Tensor) -> "Batch":
+        """Take some of the utterances, padded as they are."""
+        return Batch(
+            {m: v[rows] for m, v in self.values.items()},
+            {m: v[rows] for m, v in self.masks.items()},
+            *(None if x is None else x[rows] for x in (self.labels, self.tokens, self.token_mask)),
+        )
+
     def only(self, modalities: Sequence[Modality]) -> "Batch":
         """Hide every modality but these, as if the others had not been recorded."""
         masks = {m: mask if m in modalities else torch.zeros_like(mask) for m, mask in self.masks.items()}

@@ -27,6 +27,7 @@ from trisent.training.history import EpochReport, History
 from trisent.training.judging import judge
 from trisent.training.learner import Learner
 from trisent.training.machine import make_accelerator
+from trisent.training.noise import WholeBatchNoise
 from trisent.training.resume import (
     Checkpoint,
     flat_optimizer,
@@ -162,13 +163,18 @@ def _one_epoch(
         order = batches(train.lengths, config.batch_size)  # the same in every process
     total = torch.zeros((), device=device)  # stays there: reading it each step would wait for the GPU
     model.train()
-    with seeded(config.seed, _NOISE + epoch * ranks + rank, device=device):
+    together = ranks > 1 and device.type == "cpu"  # see WholeBatchNoise
+    with seeded(config.seed, _NOISE + (epoch if together else epoch * ranks + rank), device=device):
         for index in order:
-            own = index[rank::ranks]
+            own = torch.arange(len(index))[rank::ranks]
+            weight = len(own) * ranks / len(index)
             # Gradients are averaged over processes, which hold unequal parts; one that holds none lends a hand for
             # nothing, since all have to take part.
-            loss = learner.learn(
-                train.batch(own if len(own) else index[:1]).to(device), weight=len(own) * ranks / len(index)
-            )
+            rows = own if len(own) else torch.zeros(1, dtype=torch.int64)
+            if together:
+                with WholeBatchNoise(rows, utterances=len(index)):
+                    loss = learner.learn(train.batch(index).take(rows), weight=weight)
+            else:
+                loss = learner.learn(train.batch(index[rows]).to(device), weight=weight)
             total += loss * len(own)
     return float(accelerator.reduce(total, "sum")) / len(train)

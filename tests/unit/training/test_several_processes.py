@@ -22,7 +22,7 @@ from test_training import config
 from trisent.training import train
 from trisent.training.finetune import Finetune
 train(Path({data!r}), out=Path({out!r}), config=config(epochs=3, batch_size=7, precision="fp32", schedule="cosine"),
-      model_config={{"hidden": 16, "dropout": 0.0, "modality_dropout": 0.0}}, finetune={finetune})
+      model={model!r}, model_config={{"hidden": 16}}, finetune={finetune})
 """
 
 
@@ -36,11 +36,13 @@ def run(script: Path, *, processes: int) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def trained_by(processes: int, data: Path, *, finetune: object = None) -> Path:
+def trained_by(processes: int, data: Path, *, model: str = "concat", finetune: object = None) -> Path:
     """Train in an own process or several; return the run folder."""
     script, out = data.parent / f"train{processes}.py", data.parent / f"run{processes}"
     script.write_text(
-        _RUN.format(source=str(SOURCE), here=str(HERE), data=str(data), out=str(out), finetune=repr(finetune))
+        _RUN.format(
+            source=str(SOURCE), here=str(HERE), data=str(data), out=str(out), model=model, finetune=repr(finetune)
+        )
     )
     run(script, processes=processes)
     assert json.loads((out / "run.json").read_text())["environment"]["processes"] == processes
@@ -56,9 +58,12 @@ def check_same(one: Path, two: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="torchrun needs gloo over TCP, tried on Linux and macOS only")
-def test_two_processes_reach_the_valid_score_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "model", ["concat", *(pytest.param(m, marks=pytest.mark.slow) for m in ("gated", "mfn", "mult"))]
+)
+def test_two_processes_reach_the_valid_score_of_one_with_the_same_dropout(model: str, tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data")
-    check_same(*(trained_by(processes, data) for processes in (1, 2)))
+    check_same(*(trained_by(processes, data, model=model) for processes in (1, 2)))
 
 
 @pytest.mark.slow
