@@ -1,7 +1,10 @@
 """Curves in TensorBoard; a tracker that is not there is told in one line."""
 
+import logging
 from pathlib import Path
+from typing import Any, ClassVar
 
+import accelerate
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -33,3 +36,59 @@ def test_a_tracker_that_is_unknown_or_not_installed_is_refused(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=words):
         check_tracker(name)
+
+
+class Other:
+    """A tracker as accelerate's of trackio and W&B are, that fails where it is told to."""
+
+    requires_logging_directory = False
+    made: ClassVar[list["Other"]] = []
+
+    def __init__(self, project: str, *, name: str) -> None:
+        self.project, self.name, self.told = project, name, list[Any]()
+        self.made.append(self)
+
+    def start(self) -> None:
+        if self.name.endswith("nobody"):
+            msg = "api_key not configured (no-tty).\ncall login"
+            raise RuntimeError(msg)
+
+    def store_init_configuration(self, values: object) -> None:
+        self.told.append(values)
+
+    def log(self, values: object, *, step: int) -> None:  # noqa: ARG002
+        self.told.append(step)
+        if step == 2:
+            msg = "no network"
+            raise ConnectionError(msg)
+
+    def finish(self) -> None:
+        pytest.fail("it was to be left alone")
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> type[Other]:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Other)
+    Other.made.clear()
+    return Other
+
+
+def test_a_tracker_that_does_not_begin_is_told_in_one_line_before_training(other: type[Other], tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as told, tracked("wandb", config(), tmp_path / "nobody"):
+        pass
+    assert str(told.value) == "--log wandb cannot begin: api_key not configured (no-tty). call login"
+    assert other.made[0].project == "trisent"
+
+
+def test_a_tracker_that_fails_later_does_not_end_the_training(
+    other: type[Other], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = config(epochs=3)
+    with caplog.at_level(logging.WARNING), tracked("wandb", settings, tmp_path / "five" / "seed-0") as on_epoch:
+        assert len(fit(model(), split(), split(seed=1), settings, on_epoch=on_epoch).epochs) == 3
+    assert [r.getMessage() for r in caplog.records if "--log" in r.getMessage()] == [
+        "--log wandb has failed and is told no more: no network"
+    ]
+    assert other.made[0].name == "five-seed-0"
+    assert other.made[0].told[1:] == [1, 2]
