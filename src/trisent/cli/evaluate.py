@@ -107,7 +107,7 @@ def _show_ridge(evaluation: "Evaluation", console: Any) -> None:
     parts = [f"{FIGURES[key].name} {FIGURES[key].written(ridge.values[key])}" for key in ("mae", "corr", "acc2_non0")]
     console.print(t("text-only ridge (alpha {alpha}): {figures}", alpha=f"{ridge.alpha:g}", figures=", ".join(parts)))
     difference = ridge.differences.get("mae")
-    if difference:
+    if difference and difference.interval.low == difference.interval.low:  # of one video there is no interval
         low, high = difference.interval.low, difference.interval.high
         message = "MAE of the model minus that of the ridge: {value:+.4f} ({low:+.4f} … {high:+.4f})"
         console.print(t(message, value=difference.value, low=low, high=high))

@@ -76,6 +76,7 @@ def by_column(predictions: Predictions, column: str, *, figures: Sequence[Figure
     Raises:
         DataError: there is no such column.
     """
+    column = column.strip().lower()  # as files of predictions are read
     if column not in predictions.columns:
         message = "there is no column {column} to group by; there are {columns}"
         raise DataError(t(message, column=column, columns=", ".join(predictions.columns) or "-"))

@@ -68,9 +68,10 @@ def refuse_other_data(runs: Sequence[Sequence[Judgements]]) -> None:
         DataError: they were.
     """
     every = [file for run in runs for file in run]
-    for what, values in (
-        (t("split"), [(file, file.split) for file in every]),
-        (t("data set (sha256)"), [(file, file.data and file.data[:12]) for file in every]),
+    files = t(" If the utterances are the same and only features differ, name the files of predictions themselves.")
+    for what, values, otherwise in (
+        (t("split"), [(file, file.split) for file in every], ""),
+        (t("data set (sha256)"), [(file, file.data and file.data[:12]) for file in every], files),
     ):
         known = [(file, value) for file, value in values if value]
         for file, value in known[1:]:
@@ -80,7 +81,8 @@ def refuse_other_data(runs: Sequence[Sequence[Judgements]]) -> None:
                     "Compare what was judged on one set."
                 )
                 first, expected = known[0]
-                raise DataError(t(message, path=file.path, what=what, first=first.path, got=value, expected=expected))
+                facts = {"path": file.path, "what": what, "first": first.path, "got": value, "expected": expected}
+                raise DataError(t(message, **facts) + otherwise)
 
 
 def _file(run: Path, split: str) -> Path:

@@ -1,6 +1,7 @@
 """Several seeds of one run: mean and standard deviation over them, and intervals over seeds and videos."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from trisent.i18n import t
 from trisent.runs.evaluate import Evaluation
 from trisent.runs.paper_table import table_of
 from trisent.types import OnProgress, no_progress
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +62,12 @@ def seed_folders(folder: Path) -> list[Path]:
     """List the runs of several seeds in a folder, seed-0 first; none when the folder is a bundle itself."""
     if (folder / "bundle.json").exists():
         return []
-    found = [path for path in folder.glob("seed-*") if (path / "bundle.json").is_file()]
-    return sorted(found, key=lambda path: (len(path.name), path.name))
+    every = sorted((p for p in folder.glob("seed-*") if p.is_dir()), key=lambda path: (len(path.name), path.name))
+    found = [path for path in every if (path / "bundle.json").is_file()]
+    if found and (others := [path.name for path in every if path not in found]):
+        message = "{folder}: {names} are not finished and left out. To finish them, give the same trisent train again"
+        _log.warning("%s", t(message, folder=folder, names=", ".join(others)))
+    return found
 
 
 def summarise(

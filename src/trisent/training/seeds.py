@@ -43,9 +43,9 @@ class Summary:
         return statistics.fmean(self.values[key])
 
     def std(self, key: str) -> float:
-        """Give the standard deviation of a figure, of the runs as a sample of all seeds."""
+        """Give the population standard deviation of a figure, as `trisent evaluate` and the field's tables do."""
         values = self.values[key]
-        return statistics.stdev(values) if all(v == v for v in values) else float("nan")
+        return statistics.pstdev(values) if all(v == v for v in values) else float("nan")
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object; what is not defined is None."""

@@ -121,7 +121,7 @@ def test_numbers_of_a_column_are_cut_at_their_quartiles_when_there_are_many() ->
     predictions = replace(
         predictions_of(LABELS, LABELS), columns={"seconds": tuple(map(str, RANDOM.uniform(1, 9, 600)))}
     )
-    assert [g.n for g in by_column(predictions, "seconds", figures=[])] == [150] * 4
+    assert [g.n for g in by_column(predictions, "Seconds", figures=[])] == [150] * 4  # files are read in lower case
 
 
 def test_what_cannot_be_grouped_is_refused() -> None:

@@ -44,6 +44,15 @@ def test_a_summary_is_mean_and_deviation_over_seeds_with_an_interval(tmp_path: P
     assert "concat, 3 seeds" in table
 
 
+def test_a_seed_that_is_not_finished_is_told(
+    tmp_path: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_run(tmp_path / "runs" / "seed-0", dataset)
+    (tmp_path / "runs" / "seed-1").mkdir()
+    assert [folder.name for folder in seed_folders(tmp_path / "runs")] == ["seed-0"]
+    assert "seed-1 are not finished and left out" in caplog.text
+
+
 def test_seeds_of_different_data_are_not_put_together(tmp_path: Path, dataset: Dataset) -> None:
     folder = save_run(tmp_path / "run", dataset)
     both = [evaluate_bundle(folder, source_of(d), options=QUICK) for d in (dataset, made_up(seed=5))]
@@ -74,7 +83,7 @@ def test_seeds_are_one_run_and_all_must_have_been_judged(tmp_path: Path, dataset
 def test_other_data_and_other_splits_are_refused(tmp_path: Path, dataset: Dataset) -> None:
     moved = replace(dataset, texts=("other words",) * len(dataset))  # the same ids and labels, another data set
     runs = [judgements_of(str(judged(tmp_path / name, d))) for name, d in (("a", dataset), ("b", moved))]
-    with pytest.raises(DataError, match=r"another data set .* Compare what was judged on one set"):
+    with pytest.raises(DataError, match=r"another data set .* Compare what was judged on one set.*name the files"):
         refuse_other_data(runs)
     refuse_other_data([runs[0], runs[0]])
     judged(tmp_path / "a", dataset, options=EvaluateOptions("test", 0, robustness=False))

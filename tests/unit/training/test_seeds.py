@@ -39,7 +39,7 @@ def test_each_seed_has_a_folder_and_the_summary_is_over_all(tmp_path: Path) -> N
     written = json.loads((tmp_path / "runs/summary.json").read_text())
     assert written["seeds"] == [4, 5, 6]
     assert written["valid"]["mae"]["mean"] == pytest.approx(statistics.fmean(values), abs=1e-6)
-    assert written["valid"]["mae"]["std"] == pytest.approx(statistics.stdev(values), abs=1e-6)
+    assert written["valid"]["mae"]["std"] == pytest.approx(statistics.pstdev(values), abs=1e-6)
     assert summary.mean("mae") == pytest.approx(written["valid"]["mae"]["mean"])
 
 
