@@ -82,12 +82,16 @@ def run(
         str | None,
         typer.Option(metavar="NAME", help=t("that text encoder: a name, a hub id or a folder; minilm-l6 if not said")),
     ] = None,
+    modalities: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help=t("learn from these alone, such as text,audio; from all if not said")),
+    ] = None,
     clean: Annotated[
         bool,
         typer.Option("--clean", help=t("leave out exploding and constant columns, z-score on train, clip at ±3 σ")),
     ] = False,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=t("TOML file with [train], [model] and [cleaning]"))
+        Path | None, typer.Option(metavar="FILE", help=t("TOML file with [train], [model], [cleaning], [data]"))
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -122,7 +126,7 @@ def run(
     if log:
         check_tracker(log)
     flags = {"train.epochs": epochs, "train.batch_size": batch_size, "train.lr": lr, "train.device": device}
-    flags |= {"train.seed": seed, "model.name": model}
+    flags |= {"train.seed": seed, "model.name": model, "data.modalities": modalities}
     flags |= {"finetune.method": finetune, "finetune.weights": text}
     settings = read_settings(config, flags=flags, assignments=assignments or (), clean=clean)
     folder = out or Path("runs") / settings.model
@@ -130,7 +134,13 @@ def run(
     first = is_first_process()
     # Where it goes on, what it took for what; of several processes one is enough to hear.
     logging.getLogger("trisent").setLevel(logging.INFO if first else logging.ERROR)
-    prepared = prepare(data, preset=preset, cleaning=settings.cleaning, finetune=settings.finetune)
+    prepared = prepare(
+        data,
+        preset=preset,
+        cleaning=settings.cleaning,
+        finetune=settings.finetune,
+        modalities=settings.modalities,
+    )
     if seeds > 1:
         summary = train_seeds(
             prepared,

@@ -32,6 +32,10 @@ def run(
     select: Annotated[str, typer.Option(help=t("which valid score is searched for: mae or corr"))] = "mae",
     device: Annotated[str, typer.Option(help=t("auto, cpu, cuda or cuda:N"))] = "auto",
     seed: Annotated[int, typer.Option(help=t("seed of everything random"))] = 0,
+    modalities: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help=t("learn from these alone, such as text,audio; from all if not said")),
+    ] = None,
     clean: Annotated[
         bool,
         typer.Option("--clean", help=t("leave out exploding and constant columns, z-score on train, clip at ±3 σ")),
@@ -67,6 +71,7 @@ def run(
         storage=storage,
         config=config,
         cleaning=CleaningOptions() if clean else FINITE,
+        modalities=None if modalities is None else [name.strip() for name in modalities.split(",")],
         on_trial=on_trial,
     )
     if as_json:

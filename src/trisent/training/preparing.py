@@ -1,6 +1,7 @@
 """A data set made ready to be trained on: read, checked, cleaned. Of the test split, only the size is looked at."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from trisent.data.resplit import split_digest
 from trisent.errors import DataError, UsageError
 from trisent.i18n import t
 from trisent.training.finetune import Finetune, load_learner, texts_alone, tokens_of
-from trisent.types import Modality
+from trisent.types import MODALITIES, Modality
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Prepared:
         preset: whose extractors made the features, where known.
         train, valid: the examples.
         finetune: how a text encoder learns along, if one does; the examples then hold its tokens.
+        modalities: those that were asked for; None: all there are.
     """
 
     dataset: Dataset
@@ -43,6 +45,7 @@ class Prepared:
     train: Examples
     valid: Examples
     finetune: Finetune | None = None
+    modalities: tuple[Modality, ...] | None = None
 
 
 def prepare(
@@ -51,13 +54,16 @@ def prepare(
     preset: str | None = None,
     cleaning: CleaningOptions = FINITE,
     finetune: Finetune | None = None,
+    modalities: Sequence[str] | None = None,
 ) -> Prepared:
     """Read a data set and make it ready; the arguments are those of `train`.
 
     Raises:
         DataError: it cannot be read, or has no train or no valid split, no labels there, or no features that can be
             used.
+        UsageError: a modality is none, or is not there, or text is to be learned and left out.
     """
+    chosen = None if modalities is None else known_modalities(modalities)
     data = read(data_path)
     if cleaning_file(data_path).is_file():
         data = _cleaned_elsewhere(data, data_path, preset)
@@ -65,6 +71,8 @@ def prepare(
         preset = settle_preset(data, preset)
     whole = data
     data = labelled(data, ("train", "valid"))
+    if chosen is not None:
+        data = _only(data, chosen, learns_text=finetune is not None)
     _warn_of_scale(data)
     tokens = None
     if finetune is not None:
@@ -75,7 +83,7 @@ def prepare(
     left_out = fitted.summary()
     emptied = fitted.emptied
     left = replace(data, features={m: s for m, s in data.features.items() if m not in emptied})
-    if unknown := emptied | _unknown(left, fitted, tokens):
+    if unknown := emptied | _unseen(left, "train", cleaning=fitted, tokens=tokens):
         if unknown == set(data.features) and tokens is None:
             message = "{path}: train has no features that can be used. Look at them: trisent data audit {path}"
             raise DataError(t(message, path=data_path))
@@ -97,8 +105,35 @@ def prepare(
         "split_sha256": split_digest(whole),
         "notes": list(data.notes),
     }
+    _warn_of_unseen(data, data_path, cleaning=fitted, tokens=tokens)
     train, valid = (Examples(data, data.index(s), cleaning=fitted, tokens=tokens) for s in ("train", "valid"))
-    return Prepared(data, facts, fitted, preset, train, valid, finetune)
+    return Prepared(data, facts, fitted, preset, train, valid, finetune, chosen)
+
+
+def known_modalities(names: Sequence[str]) -> tuple[Modality, ...]:
+    """Put names of modalities in order.
+
+    Raises:
+        UsageError: one of them is no modality, or there is none.
+    """
+    if wrong := [name for name in names if name not in MODALITIES] or ([] if names else ["-"]):
+        told = {"name": "modalities", "names": ", ".join(MODALITIES), "got": ", ".join(map(str, wrong))}
+        raise UsageError(t("{name} must be some of {names}, got {got}", **told))
+    return tuple(m for m in MODALITIES if m in names)
+
+
+def _only(data: Dataset, chosen: Sequence[Modality], *, learns_text: bool) -> Dataset:
+    """Leave all other modalities out, as if nobody had made their features."""
+    if learns_text and "text" not in chosen:
+        raise UsageError(t("--finetune learns from texts, so text must be among the modalities"))
+    there = [*data.features, *(["text"] if learns_text else [])]
+    if absent := [m for m in chosen if m not in there]:
+        message = "{name} has no {modality} features; there are {names}"
+        facts = {"name": data.name, "modality": t(absent[0]), "names": ", ".join(data.features) or t("nothing")}
+        raise UsageError(t(message, **facts))
+    left = [m for m in data.features if m in chosen]
+    provenance = {m: p for m, p in data.provenance.items() if m in left}
+    return replace(data, features={m: data.features[m] for m in left}, provenance=provenance)
 
 
 def _warn_of_scale(data: Dataset) -> None:
@@ -116,18 +151,33 @@ def _warn_of_scale(data: Dataset) -> None:
         _log.warning("%s", t(message, **facts))
 
 
-def _unknown(data: Dataset, cleaning: Cleaning, tokens: Tokens | None) -> set[Modality]:
-    """Name the modalities that no utterance of train has: weights that never learnt would have their say on valid."""
+def _unseen(data: Dataset, split: str, *, cleaning: Cleaning, tokens: Tokens | None) -> set[Modality]:
+    """Name the modalities that no utterance of a split has: of train, weights would never learn and yet have a say."""
     if not data.features:
         return set()
-    train = Examples(data, data.index("train"), cleaning=cleaning, tokens=tokens)
-    unknown = set(train.dims)
-    for index in train.passes(256):
-        masks = train.batch(index).masks
-        unknown -= {m for m in unknown if masks[m].any()}
-        if not unknown:  # mostly, the first utterances have all there is
+    examples = Examples(data, data.index(split), cleaning=cleaning, tokens=tokens)
+    unseen = set(examples.dims)
+    for index in examples.passes(256):
+        masks = examples.batch(index).masks
+        unseen -= {m for m in unseen if masks[m].any()}
+        if not unseen:  # mostly, the first utterances have all there is
             break
-    return unknown
+    return unseen
+
+
+def _warn_of_unseen(data: Dataset, path: Path, *, cleaning: Cleaning, tokens: Tokens | None) -> None:
+    """Say which modalities no utterance of valid has: nothing can be chosen by what is judged from nothing.
+
+    Raises:
+        DataError: it has none at all.
+    """
+    unseen = _unseen(data, "valid", cleaning=cleaning, tokens=tokens)
+    if unseen and unseen == set(data.features) and tokens is None:
+        message = "{path}: valid has no features that can be used. Look at them: trisent data audit {path}"
+        raise DataError(t(message, path=path))
+    for modality in sorted(unseen):
+        message = "{modality}: no utterance of valid has any that can be used; its part in the model is not tried there"
+        _log.warning("%s", t(message, modality=modality))
 
 
 def _cleaned_elsewhere(data: Dataset, path: Path, preset: str | None) -> Dataset:

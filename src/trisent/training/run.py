@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,6 +62,7 @@ def train(
     preset: str | None = None,
     cleaning: CleaningOptions = FINITE,
     finetune: Finetune | None = None,
+    modalities: Sequence[str] | None = None,
     on_epoch: OnEpoch = ignore_epoch,
 ) -> TrainResult:
     """Train on a data set of any format and write a run folder: the bundle, and how it came about.
@@ -75,13 +76,14 @@ def train(
         preset: whose extractors made the features; None: what the data set says, or the guide's if the widths are its.
         cleaning: how features are cleaned; fitted on train, kept in the bundle, and repeated when it judges a video.
         finetune: how a text encoder learns along, from the texts of the data set; None: features stay as they are.
+        modalities: to learn from these alone; None: from all there are.
         on_epoch: called after each epoch.
 
     Raises:
         DataError: the data set cannot be read, or has no features, no train or no valid split, or labels are missing.
     """
     check_out(out)
-    prepared = prepare(data_path, preset=preset, cleaning=cleaning, finetune=finetune)
+    prepared = prepare(data_path, preset=preset, cleaning=cleaning, finetune=finetune, modalities=modalities)
     return train_on(prepared, out=out, config=config, model=model, model_config=model_config, on_epoch=on_epoch)
 
 
@@ -170,6 +172,7 @@ def settings_of(prepared: Prepared, config: TrainConfig, model: str, model_confi
         "model": {"name": model, **model_config},
         "cleaning": asdict(prepared.cleaning.options),
         **({"finetune": asdict(prepared.finetune)} if prepared.finetune else {}),
+        **({"data": {"modalities": list(prepared.modalities)}} if prepared.modalities else {}),
     }
 
 

@@ -14,9 +14,13 @@
     [finetune]
     method = "lora"
 
+    [data]
+    modalities = ["text", "audio"]
+
 What [train], [cleaning] and [finetune] can hold are the fields of `TrainConfig`, `CleaningOptions` and `Finetune`;
-[model] holds the name of a fusion model and its settings. Where there is a [finetune], [train] begins with its recipe
-and the model is `gated`. Nothing else can be said, so nothing can ask for the test split.
+[model] holds the name of a fusion model and its settings, [data] which modalities are learned from. Where there is a
+[finetune], [train] begins with its recipe and the model is `gated`. Nothing else can be said, so nothing can ask for
+the test split.
 """
 
 import inspect
@@ -31,11 +35,13 @@ from typing import Any
 from trisent.data.cleaning import FINITE, CleaningOptions
 from trisent.errors import UsageError
 from trisent.fusion.registry import fusion_class
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.training.config import TrainConfig
 from trisent.training.finetune import FUSION, RECIPE, Finetune
+from trisent.training.preparing import known_modalities
+from trisent.types import Modality
 
-TABLES = ("train", "model", "cleaning", "finetune")
+TABLES = ("train", "model", "cleaning", "finetune", "data")
 _SIMPLE = (int, float, str, bool)
 
 
@@ -48,6 +54,7 @@ class Settings:
     model_config: dict[str, Any]  # JSON values of many shapes
     cleaning: CleaningOptions
     finetune: Finetune | None = None
+    modalities: tuple[Modality, ...] | None = None
 
 
 def read_settings(
@@ -86,6 +93,9 @@ def read_settings(
     name = _checked("model.name", model.pop("name", FUSION if tables["finetune"] else "concat"), str)
     base = CleaningOptions() if clean else FINITE
     finetune = tables["finetune"]
+    modalities = _known("data", tables["data"], {"modalities": Any}).get("modalities")
+    if modalities is not None and not isinstance(modalities, list):  # as an option or an assignment has them
+        modalities = [name.strip() for name in str(modalities).split(",")]
     recipe = RECIPE if finetune else {}
     return Settings(
         train=TrainConfig(**{**recipe, **_known("train", tables["train"], _hints(TrainConfig))}),
@@ -93,6 +103,7 @@ def read_settings(
         model_config=_known("model", model, _model_hints(name)),
         cleaning=CleaningOptions(**asdict(base) | _known("cleaning", tables["cleaning"], _hints(CleaningOptions))),
         finetune=Finetune(**_known("finetune", finetune, _hints(Finetune))) if finetune else None,
+        modalities=None if modalities is None else known_modalities(modalities),
     )
 
 
@@ -100,7 +111,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(t("{path} cannot be read: {reason}", path=file, reason=error.strerror)) from error
+        raise UsageError(t("{path} cannot be read: {reason}", path=file, reason=system_reason(error))) from error
     except ValueError as error:  # TOML and UTF-8
         raise UsageError(t("{path} is not a TOML file: {reason}", path=file, reason=error)) from error
 

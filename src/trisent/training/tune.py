@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from trisent.seeding import seeded
 from trisent.training.config import TrainConfig
 from trisent.training.history import EpochReport
 from trisent.training.loop import fit
-from trisent.training.preparing import prepare
+from trisent.training.preparing import Prepared, prepare
 from trisent.training.search_space import optuna, search_space, settings_of
 from trisent.training.tune_report import to_html
 
@@ -76,6 +76,7 @@ def tune(
     storage: Path | None = None,
     config: TrainConfig | None = None,
     cleaning: CleaningOptions = FINITE,
+    modalities: Sequence[str] | None = None,
     on_trial: OnTrial = ignore_trial,
 ) -> TuneResult:
     """Try settings until there are `trials` of them in the study, or the time is over, and write the best.
@@ -89,6 +90,7 @@ def tune(
         storage: the SQLite file of the study; OUT/study.db unless said otherwise.
         config: what the search leaves alone: epochs, patience, schedule, seed, and so on.
         cleaning: how features are cleaned; fitted on train.
+        modalities: to learn from these alone; None: from all there are.
         on_trial: called after each trial.
 
     Raises:
@@ -102,7 +104,7 @@ def tune(
         raise UsageError(t("{name} must be above 0, got {value}", name="minutes", value=minutes))
     config = config or TrainConfig()
     check_out(out)
-    prepared = prepare(data_path, cleaning=cleaning)
+    prepared = prepare(data_path, cleaning=cleaning, modalities=modalities)
     train, valid = prepared.train, prepared.valid
     path = storage or out / STUDY
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,6 +114,7 @@ def tune(
         "cleaning": asdict(cleaning),
         "config": asdict(config),
         "space": {name: repr(d) for name, d in space.items()},
+        "modalities": prepared.modalities,
     }
 
     def objective(trial: Any) -> float:
@@ -146,7 +149,7 @@ def tune(
     except Timeout as error:
         message = t("another process is at work on {path}; name another with --storage", path=path)
         raise UsageError(message) from error
-    return _result(study, out, model, config, cleaning)
+    return _result(study, out, model, config, prepared)
 
 
 def _try(study: Any, objective: Callable[[Any], float]) -> None:
@@ -210,7 +213,7 @@ def _trial(frozen: Any) -> Trial:
     return Trial(frozen.number, dict(frozen.params), score, not complete, int(frozen.user_attrs.get("epochs", 0)))
 
 
-def _result(study: Any, out: Path, model: str, config: TrainConfig, cleaning: CleaningOptions) -> TuneResult:
+def _result(study: Any, out: Path, model: str, config: TrainConfig, prepared: Prepared) -> TuneResult:
     """Take stock of a study, and write what was found."""
     trials = tuple(_trial(frozen) for frozen in _done(study))
     finished = [trial for trial in trials if not trial.pruned]
@@ -232,19 +235,20 @@ def _result(study: Any, out: Path, model: str, config: TrainConfig, cleaning: Cl
     files = {
         "importance.html": to_html(record).encode(),
         "tune.json": (json.dumps(record, indent=2) + "\n").encode(),
-        "best.toml": best_toml(best, model, config, cleaning).encode(),
+        "best.toml": best_toml(best, model, config, prepared).encode(),
     }
     write_whole(out, files)
     return result
 
 
-def best_toml(best: Trial, model: str, config: TrainConfig, cleaning: CleaningOptions) -> str:
+def best_toml(best: Trial, model: str, config: TrainConfig, prepared: Prepared) -> str:
     """Write the best settings, with those that were not searched, as a file for `trisent train --config`."""
     found = settings_of(best.settings)
     tables: Mapping[str, Mapping[str, Any]] = {
         "train": asdict(config) | found["train"],
         "model": {"name": model} | found["model"],
-        "cleaning": asdict(cleaning),
+        "cleaning": asdict(prepared.cleaning.options),
+        **({"data": {"modalities": prepared.modalities}} if prepared.modalities else {}),
     }
     lines = []
     for name, table in tables.items():

@@ -48,6 +48,13 @@ def test_an_option_wins_over_the_file_and_an_assignment_over_both(file: Path) ->
     assert settings.model_config == {"hidden": 32}
 
 
+@pytest.mark.parametrize("said", ["audio,text", ' ["text", "audio"]', "text, audio"])
+def test_modalities_are_a_list_or_names_with_commas(said: str) -> None:
+    assert read_settings(assignments=[f"data.modalities={said}"]).modalities == ("text", "audio")
+    assert read_settings(flags={"data.modalities": "video"}).modalities == ("video",)
+    assert read_settings().modalities is None
+
+
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
@@ -57,6 +64,9 @@ def test_an_option_wins_over_the_file_and_an_assignment_over_both(file: Path) ->
         ("train.epochs=many", "train.epochs must be a whole number, got 'many'"),
         ("train.epochs=2.5", "train.epochs must be a whole number"),
         ("lr=1", "takes TABLE.KEY=VALUE"),
+        ("data.modalities=text,sound", "modalities must be some of text, audio, video, got sound"),
+        ("data.modalities=3", "modalities must be some of text, audio, video, got 3"),
+        ("data.split=test", "there is no setting data.split"),
         ("train.schedule=step", "schedule must be one of constant, cosine, linear"),
         ("train.ema=1.0", r"ema must be in \[0, 1\)"),
         ("train.device=tpu", "--device must be auto, cpu, cuda or cuda:N, got .tpu."),

@@ -16,6 +16,7 @@ from trisent.data.readers import read, write
 from trisent.data.resplit import split_digest
 from trisent.errors import BundleError, DataError, UsageError
 from trisent.training import evaluate, train
+from trisent.training.finetune import Finetune
 from trisent.types import Provenance
 from unit.training.test_training import DIMS, config, write_folder
 
@@ -253,3 +254,55 @@ def test_two_trainings_into_one_folder_do_not_write_over_each_other(tmp_path: Pa
         train(data, out=tmp_path / "run", config=config(epochs=2))
     assert (tmp_path / "run/bundle.json").read_bytes() == before
     assert len(train(data, out=tmp_path / "run", config=config(epochs=2)).history.epochs) == 2
+
+
+def test_valid_without_anything_to_see_stops_training_and_without_one_modality_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    data = write_folder(tmp_path / "data")
+    arrays = dict(np.load(data / "val.npz"))
+    arrays["audio_features"] = np.full_like(arrays["audio_features"], np.nan)
+    np.savez(data / "val.npz", **arrays)
+    train(data, out=tmp_path / "run", config=config(epochs=1))
+    assert "audio: no utterance of valid has any that can be used" in caplog.text
+    for m in ("text", "video"):
+        arrays[f"{m}_features"] = np.full_like(arrays[f"{m}_features"], np.nan)
+    np.savez(data / "val.npz", **arrays)
+    with pytest.raises(DataError, match=r"valid has no features that can be used.*trisent data audit"):
+        train(data, out=tmp_path / "other", config=config(epochs=1))
+
+
+@pytest.mark.parametrize("modalities", [("text",), ("video", "text")])
+def test_learning_from_some_modalities_is_learning_as_if_the_others_were_not_there(
+    tmp_path: Path, modalities: tuple[str, ...]
+):
+    whole, some = write_folder(tmp_path / "whole"), write_folder(tmp_path / "some")
+    for name in ("train.npz", "val.npz", "test.npz"):
+        arrays = dict(np.load(some / name))
+        np.savez(some / name, **{k: v for k, v in arrays.items() if k == "labels" or k.split("_")[0] in modalities})
+    one = train(whole, out=tmp_path / "a", config=config(epochs=2), modalities=modalities)
+    other = train(some, out=tmp_path / "b", config=config(epochs=2))
+    assert list(one.bundle.model_config["dims"]) == [m for m in ("text", "audio", "video") if m in modalities]
+    weights = [(tmp_path / run / "model.safetensors").read_bytes() for run in "ab"]
+    assert weights[0] == weights[1]
+    all_of_it = train(whole, out=tmp_path / "c", config=config(epochs=1))
+    assert one.bundle.data["sha256"] == all_of_it.bundle.data["sha256"]  # the two compare
+    assert one.bundle.scores == other.bundle.scores
+
+
+def test_modalities_that_are_none_or_not_there_are_refused(tmp_path: Path):
+    data = write_folder(tmp_path / "data")
+    for wrong, words in (
+        (["sound"], "modalities must be some of text, audio, video, got sound"),
+        ([], "must be some of"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            train(data, out=tmp_path / "run", config=config(epochs=1), modalities=wrong)
+    for name in ("train.npz", "val.npz", "test.npz"):
+        arrays = dict(np.load(data / name))
+        del arrays["audio_features"]
+        np.savez(data / name, **arrays)
+    with pytest.raises(UsageError, match="data has no audio features; there are text, video"):
+        train(data, out=tmp_path / "run", config=config(epochs=1), modalities=["audio"])
+    with pytest.raises(UsageError, match="text must be among the modalities"):
+        train(data, out=tmp_path / "run", config=config(epochs=1), modalities=["video"], finetune=Finetune())

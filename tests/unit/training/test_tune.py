@@ -78,10 +78,16 @@ def test_a_search_writes_the_best_of_its_trials_where_training_can_read_it(data:
 def test_training_with_the_settings_found_gives_the_score_found(data: Path, tmp_path: Path) -> None:
     from trisent.training import train
 
-    result = tune(data, out=tmp_path / "found", trials=2, config=CONFIG)
+    result = tune(data, out=tmp_path / "found", trials=2, config=CONFIG, modalities=["text", "audio"])
     settings = read_settings(tmp_path / "found/best.toml")
-    assert settings.model == "concat"
-    again = train(data, out=tmp_path / "run", config=settings.train, model_config=settings.model_config)
+    assert (settings.model, settings.modalities) == ("concat", ("text", "audio"))
+    again = train(
+        data,
+        out=tmp_path / "run",
+        config=settings.train,
+        model_config=settings.model_config,
+        modalities=settings.modalities,
+    )
     assert again.history.best.valid.mae == pytest.approx(result.best.score, abs=1e-6)
 
 
