@@ -158,8 +158,8 @@ def _read_npz(path: Path) -> _Table:
             arrays = {name.lower(): file[name] for name in file.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataError(t("{path}: not an npz file of plain arrays: {reason}", path=path, reason=error)) from error
-    # [n, 1] is what a network with one output saves.
-    flat = {name: a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a for name, a in arrays.items() if a.ndim}
+    # [n, 1] is what a network with one output saves, [n, 1, 1] is how MulT and its like keep labels.
+    flat = {name: a.reshape(-1) if a.size == len(a) else a for name, a in arrays.items() if a.ndim}
     # Names that were saved as bytes are text all the same.
     flat = {name: np.char.decode(a, "utf-8", "replace") if a.dtype.kind == "S" else a for name, a in flat.items()}
     longest = max((len(a) for a in flat.values()), default=0)
@@ -200,8 +200,9 @@ def _numbers(table: _Table, name: str) -> Numbers:
     cells = table.columns[name]
     numbers = np.empty(len(cells), np.float64)
     for i, given in enumerate(cells):
-        # [0.5] is what a network with one output says of an utterance.
-        cell = given[0] if isinstance(given, list) and len(given) == 1 else given
+        cell = given
+        while isinstance(cell, list) and len(cell) == 1:  # [0.5] is what a network with one output says of an utterance
+            cell = cell[0]
         try:
             if isinstance(cell, bool):
                 raise ValueError  # True is no sentiment, though Python takes it for 1

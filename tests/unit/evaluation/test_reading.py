@@ -94,6 +94,14 @@ def test_an_npz_of_two_arrays_is_read_also_with_a_last_axis_of_one(tmp_path: Pat
     assert (read.predicted.tolist(), read.truth.tolist(), read.ids) == ([0.5, 1], [1, 0], None)
 
 
+def test_labels_in_as_many_brackets_as_mult_keeps_them_in_are_numbers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", preds=np.float32([[0.5], [1]]), labels=np.float32([[[1]], [[-2]]]))
+    (tmp_path / "a.json").write_text('{"preds": [[0.5], 1], "labels": [[[1]], -2]}', encoding="utf-8")
+    for name in ("a.npz", "a.json"):
+        read = read_predictions(tmp_path / name)
+        assert (read.predicted.tolist(), read.truth.tolist()) == ([0.5, 1.0], [1.0, -2.0])
+
+
 def test_an_npz_may_hold_other_arrays_beside(tmp_path: Path) -> None:
     others = {"features": np.zeros((2, 5)), "classes": np.array(["a", "b", "c"]), "speaker": np.array(["x", "y"])}
     np.savez(tmp_path / "p.npz", pred=np.zeros(2), label=np.zeros(2), ids=np.array(["u[0]", "u[1]"]), **others)
