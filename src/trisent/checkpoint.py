@@ -28,7 +28,7 @@ from trisent.errors import BundleError, UsageError, one_line
 from trisent.evaluation.metrics import Scores
 from trisent.files import write_whole
 from trisent.fusion.registry import build
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.types import MODALITIES, Modality, Provenance
 
 FORMAT = 1
@@ -254,5 +254,5 @@ def _unreadable(path: Path, error: Exception) -> str:
         "{path} cannot be read ({kind}: {reason}). Copy the whole folder again, or train again into it.",
         path=path,
         kind=type(error).__name__,
-        reason=error,
+        reason=system_reason(error),
     )

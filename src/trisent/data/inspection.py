@@ -14,7 +14,7 @@ from trisent.data.readers import recognise
 from trisent.data.safe_pickle import PICKLES, load
 from trisent.errors import DataError
 from trisent.features.store import FeatureStore
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 
 _TABLES = (".csv", ".tsv", ".jsonl")
 _SUFFIXES = (*PICKLES, *_TABLES, ".npz", ".csd")
@@ -120,7 +120,7 @@ def _npz_parts(file: Path) -> Iterator[Part]:
                     shape, _, dtype = read[version](member)
                     yield Part(name.removesuffix(".npy"), tuple(shape), str(dtype))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(t("{path} cannot be read as .npz: {reason}", path=file, reason=error)) from error
+        raise DataError(t("{path} cannot be read as .npz: {reason}", path=file, reason=system_reason(error))) from error
 
 
 def _csd_parts(file: Path) -> Iterator[Part]:

@@ -14,7 +14,7 @@ import numpy as np
 from trisent.data.pickle_arrays import RefusedPickleError
 from trisent.data.pickle_machine import BrokenPickleError, Machine
 from trisent.errors import DataError
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 
 MAX_BYTES = 64 << 30
 MAX_CONTAINERS = 4_000_000
@@ -105,7 +105,7 @@ def _content(source: Path | bytes, name: str, max_bytes: int) -> bytes | mmap.mm
             with source.open("rb") as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""  # type: ignore[assignment]
         except OSError as error:
-            raise DataError(t("{path} cannot be read: {reason}", path=source, reason=error)) from error
+            raise DataError(t("{path} cannot be read: {reason}", path=source, reason=system_reason(error))) from error
     if size > max_bytes:
         message = t("{source} has {size} bytes, more than the {most} allowed", source=name, size=size,
                     most=max_bytes)  # fmt: skip

@@ -15,7 +15,7 @@ from trisent.errors import DataError
 from trisent.evaluation.classes import SIMS_SCALE, like_sims
 from trisent.evaluation.predictions import CLASSES, Numbers, Predictions, predictions_of
 from trisent.files import read_text
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.types import SENTIMENT_MAX
 
 # what a column holds -> the names it goes by, all in lower case
@@ -157,7 +157,9 @@ def _read_npz(path: Path) -> _Table:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name.lower(): file[name] for name in file.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(t("{path}: not an npz file of plain arrays: {reason}", path=path, reason=error)) from error
+        raise DataError(
+            t("{path}: not an npz file of plain arrays: {reason}", path=path, reason=system_reason(error))
+        ) from error
     # [n, 1] is what a network with one output saves, [n, 1, 1] is how MulT and its like keep labels.
     flat = {name: a.reshape(-1) if a.size == len(a) else a for name, a in arrays.items() if a.ndim}
     # Names that were saved as bytes are text all the same.

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from trisent.data.batching import Examples
 from trisent.files import write_whole
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,9 @@ def load_checkpoint(folder: Path, *, settings: str) -> Checkpoint | None:
         in_order = [average[str(i)] for i in range(len(average))]
         return Checkpoint(**parts, average=in_order, reports=json.loads(header["reports"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        _log.warning("%s", t("{path} cannot be read ({reason}): starting afresh", path=path, reason=error))
+        _log.warning(
+            "%s", t("{path} cannot be read ({reason}): starting afresh", path=path, reason=system_reason(error))
+        )
         return None
 
 

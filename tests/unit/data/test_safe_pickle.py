@@ -292,3 +292,10 @@ def test_nothing_but_plain_data_is_written(tmp_path: Path) -> None:
             dump({"a": tmp_path}, file)
         with pytest.raises(ValueError, match="8 bytes are missing"):
             dump(Blocks((2, 1), np.dtype(np.float64), [np.zeros(1)]), file)
+
+
+def test_what_the_system_says_of_a_file_is_said_in_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trisent.i18n._language", "zh")
+    with pytest.raises(DataError) as told:
+        load(tmp_path / "a.pkl")
+    assert str(told.value) == f"{tmp_path / 'a.pkl'} 无法读取：没有这个文件或文件夹"

@@ -23,7 +23,7 @@ from trisent.data.safe_pickle import load
 from trisent.errors import DataError
 from trisent.evaluation.classes import SIMS_SCALE
 from trisent.features.tables import read_table
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.types import MODALITIES, SENTIMENT_MAX, SENTIMENT_MIN, Floats, Modality
 
 LABELS = "label.npz"
@@ -105,7 +105,7 @@ def _read_labels(path: Path) -> list[tuple[str, dict[object, object]]]:
                                       most=_MOST_BYTES))  # fmt: skip
                 found.append((_split_of(member.filename), _corpus(path, member.filename, archive.read(member))))
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise DataError(t("{path} cannot be read: {reason}", path=path, reason=error)) from error
+        raise DataError(t("{path} cannot be read: {reason}", path=path, reason=system_reason(error))) from error
     return found
 
 
@@ -197,7 +197,7 @@ def _read_clip(folder: Path, name: str) -> Piece | None:
         rows = [_squeezed(frame, np.load(frame, allow_pickle=False)) for frame in frames]
         return np.concatenate(rows) if rows else None
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(t("{path} cannot be read: {reason}", path=file, reason=error)) from error
+        raise DataError(t("{path} cannot be read: {reason}", path=file, reason=system_reason(error))) from error
 
 
 def _squeezed(file: Path, values: Piece) -> Piece:

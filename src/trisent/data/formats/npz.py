@@ -26,7 +26,7 @@ from trisent.data.formats.pickled import strings
 from trisent.data.provenance import provenance_from_json
 from trisent.errors import DataError
 from trisent.files import write_whole
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.types import MODALITIES, SENTIMENT_MAX, SENTIMENT_MIN, Floats, Modality, Provenance
 
 # split -> the file names it may have, the guide's first
@@ -212,7 +212,7 @@ def _load(path: Path) -> Arrays:
                     return found
         reason = t("it holds a single array")
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = system_reason(error).splitlines()[0] if str(error) else type(error).__name__
         if "allow_pickle" in reason:
             message = "{key} holds Python objects; save a plain array instead, of numbers or of texts (dtype str)"
             reason = t(message, key=name)

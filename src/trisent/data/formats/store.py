@@ -28,7 +28,7 @@ from trisent.features.index import WORDS
 from trisent.features.part import DTYPES, Dtype
 from trisent.features.shards import Shard, write_shard
 from trisent.features.store import Entry, FeatureStore, Track, write_store
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.types import SENTIMENT_MAX, SENTIMENT_MIN, Features, Modality, Provenance, Utterance
 
 IN_MEMORY_BYTES = 2 << 30
@@ -116,7 +116,7 @@ def _sequences(store: FeatureStore, modality: Modality) -> Sequences:
             size=size / 1e9,
             modality=modality,
             temporary=tempfile.gettempdir(),
-            reason=error,
+            reason=system_reason(error),
         )
         raise DataError(message) from error
     shape = (sum(lengths), dim)
