@@ -33,13 +33,11 @@ _STRETCH_WORDS = {
 }
 SPLIT_NAMES = {  # as people write them, in lower case
     "train": "train",
-    "training": "train",
     "valid": "valid",
     "val": "valid",
     "dev": "valid",
     "validation": "valid",
     "test": "test",
-    "testing": "test",
 }
 _CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)")
 
