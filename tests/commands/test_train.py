@@ -29,6 +29,7 @@ def test_without_a_terminal_every_epoch_is_a_line_and_the_scores_are_those_of_va
     assert len(lines(done, "epoch ")) == 2
     assert "0:00 left at most" in lines(done, "epoch 2/2")[0]
     assert "valid" in done.stdout
+    assert "best constant" in done.stdout
     assert "trisent evaluate run DATA --split test" in done.stdout
 
 
@@ -43,6 +44,13 @@ def test_a_config_file_an_option_and_seeds_work_together(trisent: Run, data: str
     again = trisent(*words)
     assert [*map(str.strip, lines(again, "runs/seed-"))] == [f"runs/seed-{i}: finished earlier" for i in (0, 1)]
     assert "standard deviation" in again.stdout
+
+
+def test_a_model_that_says_the_same_of_all_is_told_after_training(trisent: Run, data: str) -> None:
+    words = ("train", data, "--epochs", 1, "--device", "cpu", "--lr", 1e-9, "--out", "still", "--model", "lf_dnn")
+    done = trisent(*words)
+    assert done.returncode == 0, done.stderr
+    assert "NEARLY CONSTANT" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from trisent.files import check_out
 from trisent.i18n import t
 
 if TYPE_CHECKING:
+    from trisent.evaluation.sheet import ScoreSheet
     from trisent.training import TrainConfig, TrainResult
     from trisent.training.history import EpochReport
     from trisent.training.loop import OnEpoch
@@ -195,12 +196,13 @@ def _watched(config: "TrainConfig", folder: Path, *, log: str | None) -> "Iterat
 
 
 def _show(result: "TrainResult", config: "TrainConfig") -> None:
-    """Print the scores with their conventions, where the bundle is, and what to do next."""
+    """Print the scores beside what constants get, what to suspect, where the bundle is, and what to do next."""
     from rich.table import Table
 
     from trisent.cli.console import output
+    from trisent.evaluation.metrics import CONVENTIONS
 
-    console, bundle = output(), result.bundle
+    console, bundle, sheet = output(), result.bundle, _sheet(result)
     best = result.history.best.epoch
     title = t(
         "scores on valid, weights of epoch {best} (best valid {select}), seed {seed}",
@@ -210,10 +212,14 @@ def _show(result: "TrainResult", config: "TrainConfig") -> None:
     )
     table = Table(title=title)
     table.add_column(t("measure and its convention"))
-    table.add_column("valid", justify="right")
-    for name, value, n in bundle.scores["valid"].rows():
-        table.add_row(name, f"{value:.4f} (n={n})" if value == value else t("not defined"))
+    for column in ("valid", t("predict 0"), t("best constant")):
+        table.add_column(column, justify="right")
+    for key, (name, value, n) in zip(CONVENTIONS, bundle.scores["valid"].rows(), strict=True):
+        constants = [_said(constant[key]) for constant in (sheet.baselines.zero, sheet.baselines.best)]
+        table.add_row(name, f"{value:.4f} (n={n})" if value == value else t("not defined"), *constants)
     console.print(table)
+    for alarm in sheet.alarms:
+        console.print(alarm, style="bold red", markup=False)
     _warn_of_synthetic(bundle.synthetic)
     typer.echo(t("bundle: {folder}", folder=result.folder))
     if set(bundle.model_config.get("dims", ())) <= set(bundle.extractors or ()) or bundle.preset:
@@ -232,14 +238,32 @@ def _show_summary(summary: "Summary", folder: Path) -> None:
 
     table = Table(title=t("scores on valid over {n} seeds", n=len(summary.results)))
     columns = [t("measure and its convention"), t("mean"), t("standard deviation"), t("lowest"), t("highest")]
+    columns.append(t("best constant"))
+    sheets = [_sheet(result) for result in summary.results]
     for name in columns:
         table.add_column(name, justify="left" if name is columns[0] else "right")
     for key in _SHOWN:
         values = (summary.mean(key), summary.std(key), min(summary.values[key]), max(summary.values[key]))
-        table.add_row(FIGURES[key].name, *(f"{value:.4f}" if value == value else t("not defined") for value in values))
+        table.add_row(FIGURES[key].name, *map(_said, (*values, sheets[0].baselines.best[key])))
     output().print(table)
+    for result, sheet in zip(summary.results, sheets, strict=True):
+        for alarm in sheet.alarms:
+            output().print(f"{result.folder.name}: {alarm}", style="bold red", markup=False)
     _warn_of_synthetic(summary.results[0].bundle.synthetic)
     typer.echo(t("runs: {folder}/seed-*; all figures: {folder}/summary.json", folder=folder))
+
+
+def _sheet(result: "TrainResult") -> "ScoreSheet":
+    """Score what the trained model says of valid, as `trisent score` would."""
+    from trisent.evaluation.reading import read_predictions
+    from trisent.evaluation.sheet import score_sheet
+    from trisent.training.record import PREDICTIONS
+
+    return score_sheet(read_predictions(result.folder / PREDICTIONS))
+
+
+def _said(value: float) -> str:
+    return f"{value:.4f}" if value == value else t("not defined")
 
 
 def _warn_of_synthetic(synthetic: bool) -> None:
