@@ -365,3 +365,9 @@ def test_one_split_under_two_names_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.pkl", {"train": unaligned("train"), "Train": unaligned("valid")})
     with pytest.raises(DataError, match="one split under two names"):
         mmsa.read(path)
+
+
+def test_features_without_any_column_are_refused(tmp_path: Path) -> None:
+    content = {s: unaligned(s) | {"audio": np.zeros((len(VIDEOS[s]), 12, 0))} for s in VIDEOS}
+    with pytest.raises(DataError, match=r"audio must have one width for all utterances, got \[0\]"):
+        mmsa.read(write(tmp_path / "a.pkl", content))

@@ -247,7 +247,7 @@ def piece(path: Path, value: object, key: str) -> Piece:
     """
     values = np.asarray(value if not isinstance(value, list) or value else np.zeros((0, 1)))
     if values.dtype.kind in "fiub" and values.ndim in (1, 2):
-        return values.reshape(-1, values.shape[-1]) if values.ndim == 2 else values[None]
+        return values if values.ndim == 2 else values[None]
     message = "{path}: {key} must be numbers of shape [steps, dim] for each utterance, got {dtype} {shape}"
     raise DataError(t(message, path=path, key=key, dtype=values.dtype, shape=list(values.shape)))
 
