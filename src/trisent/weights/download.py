@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trisent.errors import WeightsError
-from trisent.i18n import t
+from trisent.i18n import system_reason, t
 from trisent.types import OnProgress, no_progress
 from trisent.weights.answer import Answer
 from trisent.weights.connection import client
@@ -99,9 +99,9 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
+        reason = "" if os.access(folder, os.W_OK) else t(os.strerror(errno.EACCES))
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = system_reason(error)
     if reason:
         msg = t(
             "nothing can be written to {folder} ({reason}). Mend that, or point TRISENT_HOME, HF_HOME or TORCH_HOME "
