@@ -96,7 +96,12 @@ def load_text_encoder(name: str, *, layers: Layers, on_progress: OnProgress = no
     chosen = chosen_layers(layers, config.num_hidden_layers)
     drop_above(model.encoder.layer, max(chosen))
     model.pooler = None
-    first = config.pad_token_id + 1 if config.model_type in _BEHIND_PADDING else 0
+    first = 0
+    if config.model_type in _BEHIND_PADDING:
+        if config.pad_token_id is None:
+            message = "{folder}: its config.json says no pad_token_id, behind which the positions of a {family} begin"
+            raise WeightsError(t(message, folder=weights.folder, family=config.model_type))
+        first = config.pad_token_id + 1
     return TextEncoder(weights, model, tokenizer, chosen, first, int(config.max_position_embeddings) - first)
 
 

@@ -149,3 +149,11 @@ def test_a_network_of_another_family_is_refused_by_the_extractor_too():
     audio_model("hubert")
     with pytest.raises(WeightsError, match="expected a bert, electra, roberta"):
         BERTTextExtractor(str(FOLDER))
+
+
+def test_a_roberta_that_does_not_say_its_padding_is_refused_by_name():
+    text_model("roberta")
+    config = json.loads((FOLDER / "config.json").read_text())
+    (FOLDER / "config.json").write_text(json.dumps(config | {"pad_token_id": None}))
+    with pytest.raises(WeightsError, match="pad_token_id"):
+        BERTTextExtractor(str(FOLDER))
