@@ -15,8 +15,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from trisent.samples import TALK
+
 FPS = 25
 RATE_HZ = 48_000
+_SENTENCE_S = 4.2  # the second one begins at 4.3 s
 Picture = NDArray[np.uint8]
 Samples = NDArray[np.float32]
 
@@ -161,6 +164,17 @@ def lay_out(path: Path, matrix: tuple[int, int, int, int]) -> Path:
 def talk(path: Path, *, seconds: float = 2.0) -> Path:
     """Write a sound whole video without any speech: greys and a tone."""
     return write(path, pictures=greys(min(50, round(seconds * FPS))), sound=tone(seconds))
+
+
+def one_sentence(path: Path) -> Path:
+    """Write the beginning of the sample clip, packet by packet: one sentence and the face that says it."""
+    with av.open(str(TALK)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.pts is not None and packet.pts * packet.time_base < _SENTENCE_S:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    return path
 
 
 # The twelve inputs that users bring. Each maker takes an empty folder and returns the path to hand to a command.

@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 
 from commands.conftest import Run
-from media_files import greys, write
+from media_files import greys, one_sentence, write
 from trisent.report import SCHEMA
 from trisent.samples import TALK
 from unit.extractors import tiny
 
 pytestmark = [pytest.mark.embedded, pytest.mark.usefixtures("embedded_weights")]
+
+
+@pytest.fixture(scope="module")
+def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short video in which somebody speaks."""
+    return one_sentence(tmp_path_factory.mktemp("sentence") / "sentence.mp4")
 
 
 def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -25,8 +31,8 @@ def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
-def test_given_text_replaces_recognition(trisent: Run) -> None:
-    done = trisent("predict", TALK, "--json", "--text", "I hated it. I loved it.")
+def test_given_text_replaces_recognition(trisent: Run, sentence: Path) -> None:
+    done = trisent("predict", sentence, "--json", "--text", "I hated it. I loved it.")
     assert done.returncode == 0, done.stderr
     utterances = document(done)["videos"][0]["utterances"]
     assert [u["text"] for u in utterances] == ["I hated it.", "I loved it."]
@@ -48,12 +54,12 @@ def test_one_text_for_two_videos_is_wrong_use(trisent: Run) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_broken_file_is_one_line_and_the_others_are_judged(trisent: Run, tmp_path: Path) -> None:
+def test_a_broken_file_is_one_line_and_the_others_are_judged(trisent: Run, tmp_path: Path, sentence: Path) -> None:
     (tmp_path / "notes.mp4").write_text("these are my notes")
-    done = trisent("predict", "notes.mp4", TALK, "missing.mp4", "--json", "--out", "out")
+    done = trisent("predict", "notes.mp4", sentence, "missing.mp4", "--json", "--out", "out")
     assert done.returncode == 1
     found = document(done)
-    assert [Path(v["path"]).name for v in found["videos"]] == ["talk.mp4"]
+    assert [Path(v["path"]).name for v in found["videos"]] == ["sentence.mp4"]
     assert [f["path"] for f in found["failed"]] == ["notes.mp4", "missing.mp4"]
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 2
@@ -114,17 +120,19 @@ def write_features(folder: Path, dims: dict[str, int]) -> None:
     (folder / "features.json").write_text('{"synthetic": true, "preset": "embedded"}')
 
 
-def test_a_model_one_trained_judges_ones_own_video(trisent: Run, tmp_path: Path) -> None:
+def test_a_model_one_trained_judges_ones_own_video(trisent: Run, tmp_path: Path, sentence: Path) -> None:
     write_features(tmp_path / "data", {"text": 768, "audio": 768, "video": 1415})
     trained = trisent("train", "data", "--epochs", 2, "--lr", "1e-3", "--out", "bundle", "--device", "cpu")
     assert trained.returncode == 0, trained.stderr
-    done = trisent("predict", TALK, "--bundle", "bundle", "--json")
+    done = trisent("predict", sentence, "--bundle", "bundle", "--json")
     assert done.returncode == 0, done.stderr
     assert document(done)["bundle"]["model"] == "concat"
     assert "synthetic data" in done.stderr
 
 
-def test_the_preset_pretrained_goes_the_whole_way_with_weights_placed_by_hand(trisent: Run, tmp_path: Path) -> None:
+def test_the_preset_pretrained_goes_the_whole_way_with_weights_placed_by_hand(
+    trisent: Run, tmp_path: Path, sentence: Path
+) -> None:
     tiny.bert(tmp_path / "models" / "bert-base-uncased")
     tiny.wav2vec(tmp_path / "models" / "wav2vec2-base")
     tiny.resnet(tmp_path / "models" / "resnet50")
@@ -132,25 +140,27 @@ def test_the_preset_pretrained_goes_the_whole_way_with_weights_placed_by_hand(tr
     (tmp_path / "data" / "features.json").unlink()
     trained = trisent("train", "data", "--epochs", 1, "--out", "bundle", "--device", "cpu", "--preset", "pretrained")
     assert trained.returncode == 0, trained.stderr
-    done = trisent("predict", TALK, "--bundle", "bundle", "--json")
+    done = trisent("predict", sentence, "--bundle", "bundle", "--json")
     assert done.returncode == 0, done.stderr
     assert document(done)["bundle"]["weights"]["text"]["name"] == "bert-base-uncased"
 
 
-def test_a_bundle_that_does_not_know_its_extractors_asks_for_the_preset(trisent: Run, tmp_path: Path) -> None:
+def test_a_bundle_that_does_not_know_its_extractors_asks_for_the_preset(
+    trisent: Run, tmp_path: Path, sentence: Path
+) -> None:
     write_features(tmp_path / "data", {"text": 768, "audio": 768, "video": 1415})
     (tmp_path / "data" / "features.json").unlink()
     assert trisent("train", "data", "--epochs", 1, "--out", "bundle", "--device", "cpu").returncode == 0
-    refused = trisent("predict", TALK, "--bundle", "bundle")
+    refused = trisent("predict", sentence, "--bundle", "bundle")
     assert refused.returncode == 1
     assert "--preset" in refused.stderr
-    assert trisent("predict", TALK, "--bundle", "bundle", "--preset", "embedded").returncode == 0
+    assert trisent("predict", sentence, "--bundle", "bundle", "--preset", "embedded").returncode == 0
 
 
-def test_features_of_other_widths_are_refused_by_name(trisent: Run, tmp_path: Path) -> None:
+def test_features_of_other_widths_are_refused_by_name(trisent: Run, tmp_path: Path, sentence: Path) -> None:
     write_features(tmp_path / "data", {"text": 768, "audio": 384, "video": 1415})
     assert trisent("train", "data", "--epochs", 1, "--out", "bundle", "--device", "cpu").returncode == 0
-    done = trisent("predict", TALK, "--bundle", "bundle")
+    done = trisent("predict", sentence, "--bundle", "bundle")
     assert done.returncode == 1
     assert "384" in done.stderr
     assert "audio" in done.stderr

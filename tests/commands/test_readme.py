@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from commands.conftest import ROOT, run_in_bash
+from media_files import one_sentence
 from trisent.samples import TALK
 from unit.extractors import tiny
 
@@ -44,7 +45,7 @@ def tree(tmp_path: Path) -> Path:
         return private(folder, names) | ({"runs"} if Path(folder) == ROOT else set())
 
     shutil.copytree(ROOT, root, ignore=ignored)
-    shutil.copy(TALK, root / "talk.mp4")
+    one_sentence(root / "talk.mp4")
     tiny.bert(root / "models" / "bert-base-uncased")
     tiny.wav2vec(root / "models" / "wav2vec2-base")
     tiny.resnet(root / "models" / "resnet50")
