@@ -241,7 +241,7 @@ def raws(modality: str) -> list[Any]:
         ("torch", "bf16"),
         pytest.param("openvino", "bf16", marks=[needs_openvino, needs_bf16]),
         pytest.param("openvino", "int8", marks=[needs_openvino, needs_nncf]),
-        pytest.param("onnx", "fp32", marks=needs_onnx),
+        pytest.param("onnx", "fp32", marks=[needs_onnx, pytest.mark.slow]),
     ],
 )
 def test_real_weights_stay_within_the_bound_of_their_precision(modality: str, backend: str, precision: str):
