@@ -31,7 +31,7 @@ from typing import Any
 import h5py
 import numpy as np
 from data_material import BATCH, Sizes, make_audit, make_csd, make_pickle, mosei_like
-from machine import machine, peak_memory_mb, some_of
+from machine import load, machine, peak_memory_mb, some_of
 
 Took = tuple[float, float]  # seconds, and a sum that both sides must agree on
 
@@ -190,11 +190,6 @@ def compare(subject: str, folder: Path, sizes: Sizes, *, rounds: int) -> None:
         memory = f"{one['memory_mb']:,.0f} (× {one['memory_mb'] / base['memory_mb']:.3g})"
         print(f"| {side} | {seconds} | {amount / one['seconds']:,.0f} | {memory} |")
     print(flush=True)
-
-
-def load() -> str:
-    """Say how busy the machine is, what we do included."""
-    return " ".join(f"{average:.1f}" for average in os.getloadavg())
 
 
 def main() -> None:

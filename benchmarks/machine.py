@@ -32,6 +32,11 @@ def machine(*packages: str) -> str:
     return f"{os.cpu_count()} cores ({model}; {', '.join(able)}), {platform.system()}{load}; {', '.join(found)}"
 
 
+def load() -> str:
+    """Say how busy the machine is, what we do included."""
+    return " ".join(f"{average:.1f}" for average in os.getloadavg())
+
+
 def available_cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -30,8 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import load  # beside this file
-from machine import available_cores, machine, peak_memory_mb, some_of
+from machine import available_cores, load, machine, peak_memory_mb, some_of  # beside this file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 

@@ -26,7 +26,7 @@ from trisent.data.cleaning import Cleaning
 from trisent.data.provenance import provenance_from_json
 from trisent.errors import BundleError, UsageError, one_line
 from trisent.evaluation.metrics import Scores
-from trisent.files import write_whole
+from trisent.files import json_bytes, write_whole
 from trisent.fusion.registry import build
 from trisent.i18n import system_reason, t
 from trisent.types import MODALITIES, Modality, Provenance
@@ -123,11 +123,11 @@ def save_bundle(
     if bundle.cleaning is not None:
         named[_CLEANING] = (json.dumps(bundle.cleaning.to_json(), allow_nan=False) + "\n").encode()
     facts = bundle.to_json() | {"files": {name: hashlib.sha256(content).hexdigest() for name, content in named.items()}}
-    text = json.dumps(facts, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    document = json_bytes(facts, indent=2) + b"\n"
     card = model_card(bundle.to_json()).encode()
     for name in named:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    write_whole(folder, {**named, "README.md": card, **(extra or {}), "bundle.json": text.encode()})
+    write_whole(folder, {**named, "README.md": card, **(extra or {}), "bundle.json": document})
 
 
 def shipped_bundles() -> tuple[str, ...]:

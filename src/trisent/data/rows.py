@@ -5,7 +5,7 @@ the data set is still good for something is for the audit and its reader to judg
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -170,6 +170,16 @@ def lost_in_tables(dataset: Dataset) -> tuple[str, ...]:
         lost.append(t("that sentiment goes from {low:g} to {high:g} is not kept", low=low, high=high))
     if others := ", ".join(name for name in dataset.labels if name not in LABEL_COLUMNS):
         lost.append(t("labels that have no column are not kept: {others}", others=others))
+    return tuple(lost)
+
+
+def lost_blanks(texts: Iterable[str], ids: Iterable[str]) -> tuple[str, ...]:
+    """Say what cells of tables cannot keep: readers take off the blanks around them."""
+    lost = []
+    if any(text != text.strip() for text in texts):
+        lost.append(t("blanks at the ends of texts are not kept"))
+    if any(name != name.strip() for name in ids):
+        lost.append(t("blanks at the ends of ids are not kept"))
     return tuple(lost)
 
 

@@ -18,7 +18,7 @@ from trisent.evaluation.predictions import Numbers, Predictions
 from trisent.evaluation.reliability import Bin, reliability
 from trisent.evaluation.sheet import ScoreSheet, score_sheet
 from trisent.evaluation.writing import predictions_csv
-from trisent.files import write_whole
+from trisent.files import json_bytes, write_whole
 from trisent.i18n import t
 from trisent.runs.exam import Exam, column_stds, presence
 from trisent.runs.modalities import Modalities, judge_subsets, name_of
@@ -233,13 +233,12 @@ def results_folder(folder: Path, evaluation: Evaluation) -> Path:
 
 def write_files(folder: Path, evaluation: Evaluation, *, page: str, table: str) -> tuple[Path, ...]:
     """Write predictions, figures, report and table into `folder`, whole or not at all; return their paths."""
-    document = json.dumps(evaluation.to_json(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     split = evaluation.split
     files = {
         f"predictions-{split}.csv": predictions_csv(evaluation.sheet.predictions),
         f"table-{split}.tex": table.encode(),
         f"report-{split}.html": page.encode(),
-        f"evaluation-{split}.json": document.encode(),
+        f"evaluation-{split}.json": json_bytes(evaluation.to_json(), indent=2) + b"\n",
     }
     write_whole(folder, files)
     return tuple(folder / name for name in files)

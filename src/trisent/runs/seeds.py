@@ -1,6 +1,5 @@
 """Several seeds of one run: mean and standard deviation over them, and intervals over seeds and videos."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from trisent.evaluation.bootstrap import Interval, Resampling, mean_intervals
 from trisent.evaluation.compare import Run
 from trisent.evaluation.figures import figures_for
 from trisent.evaluation.latex import Cell
-from trisent.files import write_whole
+from trisent.files import json_bytes, write_whole
 from trisent.i18n import t
 from trisent.runs.evaluate import Evaluation
 from trisent.runs.paper_table import table_of
@@ -101,10 +100,9 @@ def write_summary(folder: Path, summary: SeedSummary) -> tuple[Path, ...]:
         counts = ", ".join(str(evaluation.opened) for evaluation in summary.evaluations)
         opened = f"Test opened {counts} times with the models of the seeds."
     label = f"{summary.name} ({first.bundle.model_name}, {len(summary.evaluations)} seeds)"
-    document = json.dumps(summary.to_json(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     files = {
         f"table-{first.split}.tex": table_of(first, summary.cells, name=label, opened=opened).encode(),
-        f"evaluation-{first.split}.json": document.encode(),
+        f"evaluation-{first.split}.json": json_bytes(summary.to_json(), indent=2) + b"\n",
     }
     write_whole(folder, files)
     return tuple(folder / name for name in files)

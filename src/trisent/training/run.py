@@ -1,6 +1,5 @@
 """The whole way from a data set of any format to a run folder. The test split is not looked at."""
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +16,7 @@ from trisent.data.cleaning import FINITE, CleaningOptions
 from trisent.errors import UsageError
 from trisent.evaluation.metrics import scores
 from trisent.evaluation.writing import predictions_csv
-from trisent.files import alone_in, check_out
+from trisent.files import alone_in, check_out, json_bytes
 from trisent.fusion.batch import Batch
 from trisent.fusion.outputs import calibrate
 from trisent.fusion.registry import FusionModel, build
@@ -177,7 +176,7 @@ def settings_of(prepared: Prepared, config: TrainConfig, model: str, model_confi
 
 
 def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode()
+    return json_bytes(values, indent=2) + b"\n"
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from trisent.errors import BundleError
 from trisent.evaluation.figures import FIGURES
 from trisent.evaluation.reading import read_predictions
 from trisent.evaluation.sheet import score_sheet
-from trisent.files import check_out, write_whole
+from trisent.files import check_out, json_bytes, write_whole
 from trisent.i18n import t
 from trisent.training.config import TrainConfig
 from trisent.training.history import History
@@ -109,8 +109,7 @@ def train_seeds(
         results.append(result)
     summary = Summary(tuple(results), _figures([result.folder for result in results]) if is_first_process() else {})
     if is_first_process():
-        content = json.dumps(summary.to_json(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-        write_whole(out, {SUMMARY: content.encode()})
+        write_whole(out, {SUMMARY: json_bytes(summary.to_json(), indent=2) + b"\n"})
     return summary
 
 

@@ -16,9 +16,8 @@ from trisent.weights.digests import sha256
 logger = logging.getLogger(__name__)
 
 _USUAL_NAMES = ("model.safetensors", "pytorch_model.bin", "model.bin")
-_INDEX = (
-    ".index.json"  # behind the name of a file that was too large and was cut up: says which tensor is in which part
-)
+# Behind the name of a file that was too large and was cut up; it says which tensor is in which part.
+_INDEX = ".index.json"
 _PART = re.compile(r"(.+)-\d+-of-\d+(\.\w+)")
 _SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".hdf5", ".h5")
 # What a training run leaves beside its weights.

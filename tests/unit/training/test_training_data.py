@@ -224,13 +224,19 @@ def test_a_bundle_whose_cleaning_is_damaged_is_refused(tmp_path: Path, damage: s
         load_bundle(tmp_path)
 
 
+def hide(file: Path, *modalities: str) -> None:
+    """Make the features of these modalities unknown in all utterances of a file."""
+    arrays = dict(np.load(file))
+    for m in modalities:
+        arrays[f"{m}_features"] = np.full_like(arrays[f"{m}_features"], np.nan)
+    np.savez(file, **arrays)
+
+
 def test_a_modality_that_train_never_has_is_left_out_rather_than_judged_by_weights_that_never_learnt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     data = write_folder(tmp_path / "data")
-    arrays = dict(np.load(data / "train.npz"))
-    arrays["audio_features"] = np.full_like(arrays["audio_features"], np.nan)
-    np.savez(data / "train.npz", **arrays)
+    hide(data / "train.npz", "audio")
     result = train(data, out=tmp_path / "run", config=config(epochs=1))
     assert set(result.bundle.model_config["dims"]) == {"text", "video"}
     assert "audio is left out: no utterance of train has any" in caplog.text
@@ -239,9 +245,7 @@ def test_a_modality_that_train_never_has_is_left_out_rather_than_judged_by_weigh
     index = whole.index("valid")
     again = evaluate(model, Examples(whole, index, cleaning=bundle.cleaning))
     assert again.mae == pytest.approx(result.bundle.scores["valid"].mae, abs=1e-6)
-    for m in ("text", "video"):
-        arrays[f"{m}_features"] = np.full_like(arrays[f"{m}_features"], np.nan)
-    np.savez(data / "train.npz", **arrays)
+    hide(data / "train.npz", "text", "video")
     with pytest.raises(DataError, match=r"train has no features that can be used.*trisent data audit"):
         train(data, out=tmp_path / "other", config=config(epochs=1))
 
@@ -260,14 +264,10 @@ def test_valid_without_anything_to_see_stops_training_and_without_one_modality_i
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     data = write_folder(tmp_path / "data")
-    arrays = dict(np.load(data / "val.npz"))
-    arrays["audio_features"] = np.full_like(arrays["audio_features"], np.nan)
-    np.savez(data / "val.npz", **arrays)
+    hide(data / "val.npz", "audio")
     train(data, out=tmp_path / "run", config=config(epochs=1))
     assert "audio: no utterance of valid has any that can be used" in caplog.text
-    for m in ("text", "video"):
-        arrays[f"{m}_features"] = np.full_like(arrays[f"{m}_features"], np.nan)
-    np.savez(data / "val.npz", **arrays)
+    hide(data / "val.npz", "text", "video")
     with pytest.raises(DataError, match=r"valid has no features that can be used.*trisent data audit"):
         train(data, out=tmp_path / "other", config=config(epochs=1))
 

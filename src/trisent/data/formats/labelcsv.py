@@ -17,7 +17,7 @@ import numpy as np
 from trisent.data.dataset import EMOTIONS, Dataset
 from trisent.data.formats.pickled import unique
 from trisent.data.resplit import lost_videos
-from trisent.data.rows import EMOTION_WORDS, LABEL_COLUMNS, WORDS, Row, assemble, lost_in_tables, written
+from trisent.data.rows import EMOTION_WORDS, LABEL_COLUMNS, WORDS, Row, assemble, lost_blanks, lost_in_tables, written
 from trisent.errors import DataError
 from trisent.features.tables import read_table
 from trisent.files import table_bytes, write_whole
@@ -110,11 +110,7 @@ def _lost(dataset: Dataset, names: Sequence[tuple[str, str]]) -> tuple[str, ...]
         i = next(k for k, (a, b) in enumerate(zip(ids, dataset.ids, strict=True)) if a != b)
         message = "{count} utterances get ids of video_id and clip_id: {before} becomes {after}"
         lost.append(t(message, count=renamed, before=dataset.ids[i], after=ids[i]))
-    if any(text != text.strip() for text in dataset.texts):
-        lost.append(t("blanks at the ends of texts are not kept"))
-    if any(part != part.strip() for pair in names for part in pair):
-        lost.append(t("blanks at the ends of ids are not kept"))
-    return tuple(lost)
+    return (*lost, *lost_blanks(dataset.texts, [part for pair in names for part in pair]))
 
 
 def written_ids(dataset: Dataset) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from trisent.data.dataset import Dataset
 from trisent.data.resplit import video_in
-from trisent.data.rows import LABEL_COLUMNS, WORDS, Row, assemble, lost_in_tables, written
+from trisent.data.rows import LABEL_COLUMNS, WORDS, Row, assemble, lost_blanks, lost_in_tables, written
 from trisent.errors import DataError
 from trisent.features.tables import SUFFIXES, read_table
 from trisent.files import read_text, table_bytes, write_whole
@@ -107,10 +107,8 @@ def write(dataset: Dataset, path: Path) -> tuple[str, ...]:
         content = table_bytes([[*columns], *rows], delimiter="\t" if suffix == ".tsv" else ",")
     write_whole(path.parent, {path.name: content})
     lost = [*lost_in_tables(dataset)]
-    if suffix not in _JSON and any(text != text.strip() for text in dataset.texts):
-        lost.append(t("blanks at the ends of texts are not kept"))
-    if suffix not in _JSON and any(name != name.strip() for name in dataset.ids):
-        lost.append(t("blanks at the ends of ids are not kept"))
+    if suffix not in _JSON:
+        lost += lost_blanks(dataset.texts, dataset.ids)
     return tuple(lost)
 
 
